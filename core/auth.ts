@@ -1,0 +1,38 @@
+import type { Awaitable } from './plugin.ts'
+
+/** Who is calling. */
+export interface Principal {
+  /** Stable and unique; what `isolate: 'user'` and sessions go by. */
+  readonly id: string
+  /** For the operator's log; never in errors to clients. */
+  readonly email?: string
+  readonly name?: string
+  /** The OAuth client the request came through. */
+  readonly client?: string
+  readonly roles: readonly string[]
+  /** What the principal may do; absent: everything. Set by the kernel from the `access` slot. */
+  readonly permissions?: Permissions
+}
+
+/** What a principal may do. */
+export interface Permissions {
+  /** Globs (`*`) over the whole exposed name of tools and prompts. */
+  readonly allowedTools: readonly string[]
+  readonly roles?: readonly string[]
+}
+
+/** Fills slot `auth`: recognises callers. Providers are asked in order. */
+export interface AuthProvider {
+  /** `undefined`: not mine, ask the next one. Throws `AuthError` to refuse. */
+  authenticate(request: Request): Awaitable<Principal | undefined>
+  /** Headers of the 401 given when no provider knows the caller. */
+  challenge?(request: Request): Readonly<Record<string, string>>
+}
+
+/** Fills slot `access`: `undefined` refuses the principal (403). */
+export interface AccessPolicy {
+  permissions(principal: Principal): Awaitable<Permissions | undefined>
+}
+
+/** Everybody is this one user while no `auth` provider is loaded. */
+export const LOCAL_USER: Principal = Object.freeze({ id: 'local', roles: Object.freeze([]) })

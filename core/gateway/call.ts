@@ -1,0 +1,56 @@
+import type { Principal } from '../auth.ts'
+import type { JsonObject, RpcNotification } from '../wire/jsonrpc.ts'
+
+/** MCP requests that reach an upstream; everything else is answered by a face. */
+export type Method =
+  | 'tools/list'
+  | 'tools/call'
+  | 'resources/list'
+  | 'resources/templates/list'
+  | 'resources/read'
+  | 'prompts/list'
+  | 'prompts/get'
+  | 'completion/complete'
+
+/** A question of a server to the user: elicitation, sampling or roots. */
+export interface Ask {
+  readonly method: string
+  readonly params?: JsonObject
+}
+
+/** The client behind a call or a legacy session. */
+export interface Peer {
+  readonly principal: Principal
+  /** Who may see what one pipe says: the isolation key. */
+  readonly party: string
+  readonly client: { readonly capabilities: JsonObject; readonly info?: JsonObject }
+  /** Never throws, never waits. */
+  notify(message: RpcNotification): void
+  /** `signal`: the server took the question back. Always ends: rejects `RpcError` when nobody can be asked. */
+  ask(request: Ask, signal: AbortSignal): Promise<JsonObject>
+}
+
+/** One MCP request on its way, of no era. Plain data and closures: `{ ...call, params }` works. */
+export interface Call extends Peer {
+  readonly method: Method
+  /** Without envelope, progress token, inputResponses, requestState. */
+  readonly params: JsonObject
+  /** Of the call, not of the HTTP request: survives parking. */
+  readonly signal: AbortSignal
+  /** Whether the client wants progress. */
+  readonly progress: boolean
+  /** For the log, and carried by errors to the client. */
+  readonly requestId: string
+}
+
+/** How a call ended; a failure is a thrown `RpcError`. */
+export type Outcome =
+  | { readonly kind: 'complete'; readonly result: JsonObject }
+  | {
+      readonly kind: 'input_required'
+      readonly result: { readonly inputRequests?: Readonly<Record<string, Ask>>; readonly requestState?: string }
+    }
+
+export function complete(result: JsonObject): Outcome {
+  return { kind: 'complete', result }
+}

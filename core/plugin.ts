@@ -1,0 +1,93 @@
+import type { ConsolaInstance } from 'consola'
+import type { AccessPolicy, AuthProvider } from './auth.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+import type { Hooks } from './hooks.ts'
+import type { Keys } from './keys.ts'
+import type { Middleware } from './middleware.ts'
+import type { StorageDriver, Store } from './storage.ts'
+import type { TransportAdapter } from './transport.ts'
+import type { JsonValue } from './wire/jsonrpc.ts'
+
+export type Awaitable<T> = T | PromiseLike<T>
+
+/** A plugin: what `setup` returns is all it adds. */
+export interface Plugin {
+  readonly name: string
+  readonly apiVersion?: 1
+  /** What the plugin was made with; a reload compares it. */
+  readonly options?: JsonValue
+  /** Runs in the order of the configuration, without network. A throw ends the start. */
+  setup(context: PluginContext): Awaitable<Contribution | void>
+  /** Runs in the parent process only: calls `run.start()` as often as it sees fit and resolves the final exit code. */
+  supervise?(run: Run): Promise<number>
+}
+
+/** What a plugin adds, slot by slot. `access` and `storage` take one plugin each. */
+export interface Contribution {
+  readonly auth?: AuthProvider
+  readonly access?: AccessPolicy
+  readonly storage?: StorageDriver
+  readonly transports?: readonly TransportAdapter[]
+  readonly middleware?: Middleware
+  readonly routes?: readonly Route[]
+  readonly hooks?: Partial<Hooks>
+  readonly commands?: readonly Command[]
+  /** Closes what `setup` opened: in reverse order, also after another plugin failed. */
+  dispose?(): Awaitable<void>
+}
+
+/** An HTTP route beside `/mcp`. */
+export interface Route {
+  /** Absent: every method. */
+  readonly method?: string
+  /** A path, with rou3 patterns (`/files/:id`). */
+  readonly path: string
+  handler(request: Request): Awaitable<Response>
+}
+
+/** A word of the command line: runs after set-up, without a listener; resolves the exit code. */
+export interface Command {
+  readonly name: string
+  readonly description: string
+  run(args: readonly string[]): Promise<number>
+}
+
+/** A plugin's own view of the kernel; safe to destructure. */
+export interface PluginContext {
+  readonly config: ResolvedConfig
+  /** Tagged with the plugin's name. */
+  readonly logger: ConsolaInstance
+  /** Records of this plugin alone. Usable once every plugin is set up. */
+  readonly storage: Store
+  readonly keys: Keys
+  /** Aborted when the kernel closes. */
+  readonly signal: AbortSignal
+  /** Ends the process in order, with this exit code. */
+  readonly exit: (code: number, reason: string) => void
+}
+
+/** How a worker ended. */
+export interface WorkerEnd {
+  /** Exit code, or 128 + n for signal n. */
+  readonly code: number
+  /** How long it ran, in milliseconds. */
+  readonly ranFor: number
+}
+
+/** What a supervising plugin is given. */
+export interface Run {
+  readonly logger: ConsolaInstance
+  readonly config: ResolvedConfig
+  /** Starts a worker and resolves when it has ended and its process groups are gone. One at a time. */
+  start(): Promise<WorkerEnd>
+  /** Aborted when the parent was told to end: start no more. */
+  readonly signal: AbortSignal
+}
+
+/** Names a plugin in a configuration: by value, by name, or by name with options. */
+export type PluginSpec = Plugin | string | readonly [name: string, options: JsonValue]
+
+/** Types a plugin; returns it as it is. */
+export function definePlugin(plugin: Plugin): Plugin {
+  return plugin
+}
