@@ -11,7 +11,7 @@ export interface StorageDriver extends Driver {
 }
 
 export interface PutOptions {
-  /** Life in milliseconds; absent: for ever. */
+  /** Life in milliseconds; absent: for ever, and `update` leaves the record the end it has. */
   readonly ttl?: number
 }
 

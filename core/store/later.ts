@@ -1,0 +1,33 @@
+import { ProxyError } from '../errors.ts'
+import type { Keys } from '../keys.ts'
+import type { StorageDriver, Store } from '../storage.ts'
+import { createStore } from '../store.ts'
+
+/** Stores that plugins are handed before any plugin has filled the slot `storage`. */
+export interface LaterStore {
+  /** The store of one plugin; using it before `fill` rejects `ERR_PROXY_STORAGE`. */
+  of(plugin: string): Store
+  fill(driver: StorageDriver, keys: Keys): void
+}
+
+export function laterStore(): LaterStore {
+  let filled: { driver: StorageDriver; keys: Keys } | undefined
+  const open = (plugin: string): Store => {
+    if (filled !== undefined) return createStore(filled.driver, { keys: filled.keys, namespace: `plugin-${plugin}` })
+    throw new ProxyError('ERR_PROXY_STORAGE', `plugin "${plugin}": storage is ready after set-up; use it later`)
+  }
+  return {
+    of(plugin) {
+      let store: Store | undefined
+      const ready = (): Store => (store ??= open(plugin))
+      return {
+        get: async (key) => ready().get(key),
+        put: async (key, value, options) => ready().put(key, value, options),
+        take: async (key) => ready().take(key),
+        update: async (key, change, options) => ready().update(key, change, options),
+        scan: (collection) => ready().scan(collection),
+      }
+    },
+    fill: (driver, keys) => void (filled = { driver, keys }),
+  }
+}
