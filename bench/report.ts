@@ -1,0 +1,164 @@
+/** Turns trials into the Markdown of `README.md`. */
+import { cpus } from 'node:os'
+
+import type { Effort, Wire } from './cells.ts'
+import { median, spread } from './measure.ts'
+import { SUBJECTS } from './subjects.ts'
+import type { Sample, Trial } from './trial.ts'
+
+/** `[subject, reference, highest CPU ratio aimed at]`: which ratios are shown, per transport. */
+const PAIRS: Readonly<Record<Wire, readonly (readonly [string, string, number?])[]>> = {
+  stdio: [
+    ['ours', 'mcp-proxy', 0.3],
+    ['ours', 'mcp-proxy-lean'],
+    ['ours', 'bridge'],
+    ['ours', 'direct'],
+    ['ours-built', 'mcp-proxy', 0.3],
+    ['bridge', 'mcp-proxy'],
+  ],
+  http: [
+    ['ours', 'reverse', 1.3],
+    ['ours', 'direct'],
+    ['ours-built', 'reverse', 1.3],
+  ],
+}
+
+/** What must not make a call dearer: rows of the growth table, first cell = what the others are compared with. */
+const GROWTH: readonly (readonly [string, readonly string[]])[] = [
+  ['sessions 16 → 256', ['base', 'sessions-256']],
+  ['tools 10 → 1,000 → 10,000', ['base', 'tools-1000', 'tools-10000']],
+  ['upstreams 1 → 20', ['base', 'upstreams-20']],
+]
+
+/** Aligned as the formatter would; the first two columns are words. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows]
+  const widths = head.map((_, n) => Math.max(3, ...all.map((row) => row[n]?.length ?? 0)))
+  const cell = (text: string, n: number) => (n < 2 ? text.padEnd(widths[n] ?? 0) : text.padStart(widths[n] ?? 0))
+  const line = (row: readonly string[]) => `| ${head.map((_, n) => cell(row[n] ?? '', n)).join(' | ')} |`
+  const rule = widths.map((width, n) => (n < 2 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  return [line(head), line(rule), ...rows.map(line)].join('\n')
+}
+
+/** Three significant digits, thousands apart. */
+function num(value: number): string {
+  if (!Number.isFinite(value)) return '–'
+  if (value >= 100) return Math.round(value).toLocaleString('en-US')
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2)
+}
+
+/** How far the rounds lie apart; one round says nothing about it. */
+const noise = (values: readonly number[]) => (values.length < 2 ? '–' : `${Math.round(spread(values) * 100)} %`)
+
+function of(trial: Trial, pick: (sample: Sample) => number): number {
+  return median(trial.samples.map(pick))
+}
+
+const cpuOf = (sample: Sample) => sample.cpu
+const throughput = (sample: Sample) => sample.requests / sample.seconds
+
+function figures(trials: readonly Trial[]): string {
+  const rows = trials.map((trial) => {
+    const name = [trial.cell.name, trial.subject]
+    if (trial.failure !== undefined) return [...name, 'failed']
+    const cpu = of(trial, cpuOf)
+    return [
+      ...name,
+      num(of(trial, throughput)),
+      num(of(trial, ({ p50 }) => p50)),
+      num(of(trial, ({ p99 }) => p99)),
+      cpu === 0 ? '–' : num(cpu),
+      cpu === 0 ? '–' : noise(trial.samples.map(cpuOf)),
+      num(of(trial, ({ upstreamCpu }) => upstreamCpu)),
+      cpu === 0 ? '–' : num(of(trial, ({ rss }) => rss) / 1_048_576),
+    ]
+  })
+  const head = ['cell', 'subject', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs/req', 'noise', 'upstream µs/req', 'RSS MiB']
+  return table(head, rows)
+}
+
+/** The ratios of the same rounds, so that a slow minute of the machine counts for both. */
+function paired(a: Trial, b: Trial, pick: (sample: Sample) => number): readonly number[] {
+  return a.samples.flatMap((sample, n) => {
+    const other = b.samples[n]
+    return other === undefined ? [] : [pick(sample) / pick(other)]
+  })
+}
+
+function ratioRow(a: Trial, b: Trial, aim: number | undefined): readonly string[] {
+  const ratio = (pick: (sample: Sample) => number) => num(median(paired(a, b, pick)))
+  const spent = paired(a, b, cpuOf)
+  const cpu = median(spent)
+  const met = aim === undefined ? '' : `${cpu <= aim ? 'met' : '**missed**'} (≤ ${aim.toFixed(2)})`
+  return [
+    a.cell.name,
+    `${a.subject} ÷ ${b.subject}`,
+    ratio(throughput),
+    ratio(({ p50 }) => p50),
+    ratio(({ p99 }) => p99),
+    num(cpu),
+    Number.isFinite(cpu) ? noise(spent) : '–',
+    ratio(({ rss }) => rss),
+    met,
+  ]
+}
+
+const RATIO_HEAD = ['cell', 'ratio', 'req/s', 'p50', 'p99', 'CPU/req', 'noise', 'RSS', 'aim']
+
+function ratios(trials: readonly Trial[]): readonly (readonly string[])[] {
+  const good = trials.filter(({ samples, failure }) => failure === undefined && samples.length > 0)
+  return good.flatMap((a) =>
+    PAIRS[a.cell.wire].flatMap(([subject, reference, aim]) => {
+      const b = good.find(({ cell, subject: name }) => cell.name === a.cell.name && name === reference)
+      if (a.subject !== subject || b === undefined) return []
+      return [ratioRow(a, b, a.cell.op === 'call' ? aim : undefined)]
+    }),
+  )
+}
+
+function growth(trials: readonly Trial[], wire: Wire): readonly (readonly string[])[] {
+  const cpu = (subject: string, cell: string) => {
+    const trial = trials.find((one) => one.subject === subject && one.cell.name === `${wire}/${cell}`)
+    return trial === undefined || trial.samples.length === 0 ? undefined : of(trial, cpuOf)
+  }
+  return GROWTH.flatMap(([what, cells]) =>
+    ['ours', 'mcp-proxy', 'bridge', 'reverse'].flatMap((subject) => {
+      const values = cells.map((cell) => cpu(subject, cell))
+      const first = values[0]
+      if (first === undefined || values.includes(undefined)) return []
+      const steps = values.map((value) => num((value ?? 0) / first)).join(' → ')
+      return [[`${wire}: ${what}`, subject, values.map((value) => num(value ?? 0)).join(' → '), steps]]
+    }),
+  )
+}
+
+function conditions(effort: Effort): string {
+  const model = cpus()[0]?.model ?? 'unknown CPU'
+  const date = new Date().toISOString().slice(0, 10)
+  const how = `${effort.rounds} round(s) of ${effort.measure / 1_000} s after ${effort.warmUp / 1_000} s of warm-up`
+  const smoke = effort.warmUp < 1_000 ? ' · **smoke run: its numbers mean little**' : ''
+  return `${date} · Node ${process.version} · ${cpus().length} × ${model} · ${process.platform} ${process.arch} · ${how}${smoke}`
+}
+
+/** The report of a run: conditions, subjects, ratios, growth and figures. */
+export function markdown(trials: readonly Trial[], effort: Effort): string {
+  const wires = (['stdio', 'http'] as const).filter((wire) => trials.some(({ cell }) => cell.wire === wire))
+  const grown = wires.flatMap((wire) => growth(trials, wire))
+  const legend = SUBJECTS.filter(({ name }) => trials.some(({ subject }) => subject === name))
+  const parts = [conditions(effort), legend.map(({ name, about }) => `- \`${name}\`: ${about}`).join('\n')]
+  for (const wire of wires) {
+    const own = trials.filter(({ cell }) => cell.wire === wire)
+    const rows = ratios(own)
+    if (rows.length > 0) parts.push(`### Upstream over ${wire}: ratios`, table(RATIO_HEAD, rows))
+    parts.push(`### Upstream over ${wire}: figures`, figures(own))
+  }
+  const failed = trials.flatMap(({ cell, subject, failure }) =>
+    failure === undefined ? [] : [`- ${cell.name}, ${subject}: ${failure.replaceAll(/\s+/g, ' ').slice(0, 200)}`],
+  )
+  if (failed.length > 0) parts.push('### Failed', failed.join('\n'))
+  if (grown.length > 0) {
+    const head = ['what grows', 'subject', 'CPU µs/call', 'relative']
+    parts.push('### Does a call cost more when there is more around it?', table(head, grown))
+  }
+  return `${parts.join('\n\n')}\n`
+}
