@@ -1,5 +1,18 @@
 /** The public face: all that plugins and embedders may import. */
 export type { AccessPolicy, AuthProvider, Permissions, Principal } from './auth.ts'
+export { defineConfig } from './config/define.ts'
+export type {
+  CommandEntry,
+  Config,
+  ServerEntries,
+  ServerEntry,
+  ServerOptions,
+  UntypedConfig,
+  UrlEntry,
+} from './config/define.ts'
+export { DEFAULT_PLUGINS, resolveConfig } from './config/resolve.ts'
+export type { ResolveOptions } from './config/resolve.ts'
+export { backoff, doubling, sleep } from './backoff.ts'
 export type { ResolvedConfig, ServerConfig, ServerSettings } from './config/resolved.ts'
 export {
   AuthError,
@@ -29,5 +42,25 @@ export type {
 export type { StandardSchemaV1 } from './schema.ts'
 export type { StorageDriver, Store } from './storage.ts'
 export type { Connection, Exchange, TransportAdapter, TransportContext } from './transport.ts'
-export type { JsonObject, JsonValue, RpcMessage, RpcNotification, RpcRequest, RpcResponse } from './wire/jsonrpc.ts'
+export type {
+  JsonObject,
+  JsonValue,
+  RpcId,
+  RpcMessage,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+} from './wire/jsonrpc.ts'
 export { asMessage, isFailure, isNotification, isRequest, isResponse } from './wire/jsonrpc.ts'
+export { createAttribution } from './upstream/attribution.ts'
+export type { Attribution, Destination } from './upstream/attribution.ts'
+export { fromTransport } from './upstream/connection.ts'
+export { createPipe } from './upstream/pipe.ts'
+export type { Pipe, PipeEnds } from './upstream/pipe.ts'
+export type { BackoffOptions } from './backoff.ts'
+export { EXIT } from './cli/exit.ts'
+export { createStore, memoryStore } from './store.ts'
+export type { StoreOptions, SweepableStore } from './store.ts'
+export { createKernel } from './kernel.ts'
+export type { Kernel, KernelOptions } from './kernel.ts'
+export type { UpstreamState, UpstreamStatus } from './status.ts'

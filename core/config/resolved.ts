@@ -1,7 +1,9 @@
 import type { PluginSpec } from '../plugin.ts'
 import type { JsonObject } from '../wire/jsonrpc.ts'
 
-export type Isolation = 'auto' | 'shared' | 'user' | 'session'
+export type LogLevelName = 'error' | 'warn' | 'info' | 'debug' | 'trace'
+
+type Isolation = 'auto' | 'shared' | 'user' | 'session'
 
 /** What the proxy itself reads of a server entry; the rest belongs to the transport. Times in milliseconds. */
 export interface ServerSettings {
@@ -28,6 +30,10 @@ export interface ServerConfig {
   readonly strict: boolean
   /** `file:line` of the entry, for messages. */
   readonly source: string
+  /** The key the entry stands under, for messages; default: `mcpServers`. */
+  readonly root?: 'mcpServers' | 'servers'
+  /** Line of each key of the entry in the file of `source`, where known; for messages. */
+  readonly lines?: Readonly<Record<string, number>>
   /** Why the server is invalid, found while loading. */
   readonly problem?: string
 }
@@ -64,7 +70,7 @@ export interface ResolvedConfig {
     readonly firstListWait: number
     readonly sessionLife: number
   }
-  readonly log: { readonly level: string; readonly format: 'pretty' | 'json'; readonly user: 'email' | 'hash' }
+  readonly log: { readonly level: LogLevelName; readonly format: 'pretty' | 'json'; readonly user: 'email' | 'hash' }
   readonly restartDelay: number
   readonly liveReload: boolean
   /** Things to say at start that stop nothing. */

@@ -1,0 +1,52 @@
+import { isIP } from 'node:net'
+import { ProxyError } from '../errors.ts'
+import type { ResolvedConfig } from './resolved.ts'
+
+/**
+ * Where to listen when nothing says so. Without auth only this machine may reach the proxy; with auth and a public
+ * origin it will be every address, once auth providers exist.
+ */
+export function defaultHost(): string {
+  return '127.0.0.1'
+}
+
+/**
+ * Refuses (`ERR_PROXY_CONFIG`) to open the proxy to others while nothing authenticates callers. The kernel asks once it
+ * knows whether a plugin fills `auth`.
+ */
+export function checkExposure(config: Pick<ResolvedConfig, 'host' | 'allowUnauthenticated'>, hasAuth: boolean): void {
+  if (hasAuth || config.allowUnauthenticated || isLoopback(config.host)) return
+  throw new ProxyError(
+    'ERR_PROXY_CONFIG',
+    `MCP_HOST: "${config.host}" is reachable from other machines and nothing authenticates callers; ` +
+      'use 127.0.0.1, load an auth plugin, or set MCP_ALLOW_UNAUTHENTICATED=1 if everybody who can connect may call every tool',
+  )
+}
+
+/** Whether a host name or address (brackets of IPv6 allowed) can only be reached from this machine. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
+  if (isIP(name) === 4) return name.startsWith('127.')
+  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || name.startsWith('::ffff:127.')
+}
+
+/**
+ * The origin of a public address, without trailing slash; throws `ERR_PROXY_CONFIG` for anything that is no origin.
+ * `name` is where the address was set.
+ */
+export function publicOrigin(text: string, name: string, insecure: boolean): string {
+  const fail = (what: string): never => {
+    throw new ProxyError('ERR_PROXY_CONFIG', `${name}: ${what}`)
+  }
+  const url = URL.canParse(text) ? new URL(text) : fail(`"${text}" is no URL; expected "https://mcp.example.com"`)
+  // Not repeated: the address holds a password.
+  if (url.username !== '' || url.password !== '') fail('must not hold a user or password')
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') fail(`"${text}" must begin with https:// or http://`)
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    fail(`"${text}" has a path; give the origin "${url.origin}" alone and put the path into MCP_PATH_PREFIX`)
+  }
+  if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname)) {
+    fail(`"${text}" sends tokens in the clear; use https, or set MCP_INSECURE=1 on a network you trust`)
+  }
+  return url.origin
+}
