@@ -6,7 +6,7 @@ import type { RpcNotification, RpcRequest, RpcResponse } from './wire/jsonrpc.ts
 
 /** One request's side of a connection: everything the server says about that request arrives here. */
 export interface Exchange {
-  /** Who may see what is said: the isolation key. */
+  /** Who may see what is said: the isolation key. `''`: the proxy itself (initialize, ping, lists), which is no party. */
   readonly party: string
   readonly signal?: AbortSignal
   /** Extra HTTP headers of this request (2026-07-28 `Mcp-*`). */
@@ -46,7 +46,7 @@ export interface TransportContext {
 }
 
 /** Fills slot `transports`: opens connections for server entries of its `type`. */
-export interface TransportAdapter<Entry = any> {
+export interface TransportAdapter<Entry = unknown> {
   readonly type: string
   readonly aliases?: readonly string[]
   /** The keys of a server entry that this transport reads; keys that its output lacks are reported as unknown. */

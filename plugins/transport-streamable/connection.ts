@@ -1,0 +1,144 @@
+import { ConnectionError, createAttribution, isFailure, isResponse, sleep } from '../../core/index.ts'
+import type {
+  Connection,
+  Exchange,
+  RpcMessage,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+  TransportContext,
+} from '../../core/index.ts'
+import type { StreamableEntry } from './entry.ts'
+import { statusError } from './failure.ts'
+import { send } from './http.ts'
+import { createLink } from './link.ts'
+import { openRequest, type OpenRequest } from './request.ts'
+import { standBy } from './standby.ts'
+
+/** Longest wait for the receipt of what needs no response, in milliseconds. */
+const SEND_LIMIT = 30_000
+/** Longest wait for the server when a session is ended, in milliseconds. */
+const DELETE_LIMIT = 2000
+/** Longest wait for sockets to close, in milliseconds. */
+const DESTROY_LIMIT = 1000
+
+/** One server over Streamable HTTP, and the session with it where it has one. Opens no socket before the first request. */
+export function openStreamable(entry: StreamableEntry, context: TransportContext): Connection {
+  const link = createLink(entry, context.name, context.maxMessageBytes)
+  const attribution = createAttribution()
+  const open = new Set<OpenRequest>()
+  const stop = new AbortController()
+  let gone: ConnectionError | undefined
+  let closing: Promise<void> | undefined
+  let standing = false
+  let resolveClosed: (reason: Error | undefined) => void = () => {}
+  const closed = new Promise<Error | undefined>((resolve) => (resolveClosed = resolve))
+
+  /** The session is over; what is under way may still be answered. */
+  function lose(reason: Error): void {
+    gone ??= new ConnectionError(reason.message, { delivered: false, lost: true }, { cause: reason })
+    stop.abort()
+    resolveClosed(reason)
+  }
+
+  function noteLoss(error: unknown): never {
+    if (!closing && error instanceof ConnectionError && error.lost) lose(error)
+    throw error
+  }
+
+  /** What arrives on no request's own stream. */
+  function hear(message: RpcMessage): void {
+    if (isResponse(message)) return
+    const destination = attribution.route(message)
+    if (destination === 'nobody') connection.onmessage?.(message)
+    else if (destination !== 'dropped') destination.onmessage(message)
+  }
+
+  function stand(): void {
+    if (standing || stop.signal.aborted) return
+    standing = true
+    void standBy(link, { logger: context.logger, signal: stop.signal, onmessage: hear, onlost: lose })
+  }
+
+  async function request(message: RpcRequest, exchange: Exchange): Promise<RpcResponse> {
+    if (gone) throw gone
+    if (exchange.signal?.aborted) throw givenUp(exchange.signal, false)
+    const closeExchange = attribution.open(message.id, exchange)
+    const underway = openRequest(link, message, exchange)
+    const onabort = () => underway.fail(givenUp(exchange.signal, true))
+    open.add(underway)
+    exchange.signal?.addEventListener('abort', onabort, { once: true })
+    try {
+      const response = await underway.response
+      if (message.method === 'initialize' && !isFailure(response)) {
+        const { protocolVersion } = response.result
+        if (typeof protocolVersion === 'string') link.agree(protocolVersion)
+      }
+      return response
+    } catch (error) {
+      return noteLoss(error)
+    } finally {
+      exchange.signal?.removeEventListener('abort', onabort)
+      open.delete(underway)
+      closeExchange()
+    }
+  }
+
+  async function post(message: RpcNotification | RpcResponse): Promise<void> {
+    if (gone) throw gone
+    if (isResponse(message) && message.id !== undefined && message.id !== null) attribution.answered(message.id)
+    let accepted: () => void = () => {}
+    const streaming = new Promise<undefined>((resolve) => (accepted = () => resolve(undefined)))
+    const body = JSON.stringify(message)
+    const underway = send(
+      link,
+      { method: 'POST', headers: link.headers(), body },
+      {
+        // Not what a server should do, but then its stream may last.
+        onheaders: (_status, _headers, streamed) => streamed && accepted(),
+        onmessage: hear,
+      },
+    )
+    const timer = setTimeout(underway.stop, SEND_LIMIT)
+    try {
+      const reply = await Promise.race([underway.reply, streaming])
+      if (reply !== undefined && reply.status >= 300) throw statusError(link, reply)
+    } catch (error) {
+      noteLoss(error)
+    } finally {
+      clearTimeout(timer)
+    }
+    if (!isResponse(message) && message.method === 'notifications/initialized') stand()
+  }
+
+  async function close(): Promise<void> {
+    const forgotten = gone !== undefined
+    gone ??= new ConnectionError(`${link.who} was closed by the proxy`, { delivered: false, lost: true })
+    stop.abort()
+    for (const underway of open) underway.fail(new ConnectionError(gone.message, { delivered: true, lost: true }))
+    if (link.session !== undefined && !forgotten) await endSession()
+    await Promise.race([link.pool.destroy(), sleep(DESTROY_LIMIT)])
+    resolveClosed(undefined)
+  }
+
+  /** Servers keep a session until it is ended; those that cannot end one answer 405. */
+  async function endSession(): Promise<void> {
+    const underway = send(link, { method: 'DELETE', headers: link.headers() }, {})
+    const timer = setTimeout(underway.stop, DELETE_LIMIT)
+    await underway.reply.catch(() => undefined)
+    clearTimeout(timer)
+  }
+
+  const connection: Connection = {
+    perRequestStream: true,
+    closed,
+    request,
+    send: post,
+    close: () => (closing ??= close()),
+  }
+  return connection
+}
+
+function givenUp(signal: AbortSignal | undefined, delivered: boolean): ConnectionError {
+  return new ConnectionError('the request was given up', { delivered, lost: false }, { cause: signal?.reason })
+}

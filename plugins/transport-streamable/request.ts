@@ -1,0 +1,127 @@
+import { backoff, ConnectionError, doubling, isResponse, sleep } from '../../core/index.ts'
+import type { Exchange, RpcId, RpcMessage, RpcRequest, RpcResponse } from '../../core/index.ts'
+import { readMessages } from './events.ts'
+import { refusalOf, statusError } from './failure.ts'
+import { mediaType, send, type Underway } from './http.ts'
+import type { Link } from './link.ts'
+import type { Reader, Reply } from './reply.ts'
+
+/** Attempts in a row to resume a broken stream that bring nothing new, before the request counts as failed. */
+const RESUME_TRIES = 5
+/** Least pause before a stream is resumed, in milliseconds: "at once" would be a busy loop. */
+const SHORTEST = 50
+const resumeDelay = backoff({ delays: doubling(500, 8000), jitter: 0.5 })
+
+/** One request on its way to its response. */
+export interface OpenRequest {
+  readonly response: Promise<RpcResponse>
+  /** Ends the wait and its stream; the response rejects with `error`. */
+  fail(error: ConnectionError): void
+}
+
+/** Sends a request; all that its answer's stream carries goes to `exchange`, until the response has come. */
+export function openRequest(link: Link, message: RpcRequest, exchange: Exchange): OpenRequest {
+  const initialize = message.method === 'initialize'
+  let settle: { resolve(response: RpcResponse): void; reject(error: unknown): void } = { resolve() {}, reject() {} }
+  const response = new Promise<RpcResponse>((resolve, reject) => (settle = { resolve, reject }))
+  let over = false
+  /** Ends a pause between two attempts. */
+  let pause: AbortController | undefined
+  let lastEventId: string | undefined
+  let retry = 0
+
+  function finish(found: RpcResponse): void {
+    if (over) return
+    over = true
+    pause?.abort()
+    underway.release()
+    settle.resolve(found)
+  }
+
+  function fail(error: unknown): void {
+    if (over) return
+    over = true
+    pause?.abort()
+    underway.stop()
+    settle.reject(error)
+  }
+
+  function take(received: RpcMessage): void {
+    if (!isResponse(received)) {
+      if (!over) exchange.onmessage(received)
+    } else if (received.id === message.id) finish(received)
+  }
+
+  const reader: Reader = {
+    onmessage: take,
+    onid: (id) => (lastEventId = id),
+    onretry: (milliseconds) => (retry = milliseconds),
+    ...(initialize && { onheaders: (_status, headers) => link.adopt(sessionOf(headers['mcp-session-id'])) }),
+  }
+  const body = JSON.stringify(message)
+  let underway: Underway = send(
+    link,
+    { method: 'POST', headers: link.headers(exchange.headers, initialize), body },
+    reader,
+  )
+
+  async function run(): Promise<void> {
+    let broken: unknown
+    try {
+      const reply = await underway.reply
+      if (!reply.streamed) return readWhole(reply)
+    } catch (error) {
+      broken = error
+    }
+    if (over) return
+    if (lastEventId !== undefined) await resume()
+    throw (
+      broken ?? new ConnectionError(`${link.who} ended its answer without a response`, { delivered: true, lost: false })
+    )
+  }
+
+  function readWhole(reply: Reply): void {
+    if (reply.status >= 300) {
+      const refusal = refusalOf(link, reply, message.id)
+      if (refusal === undefined) throw statusError(link, reply)
+      return finish(refusal)
+    }
+    for (const received of readMessages(reply.text)) take(addressed(received, message.id))
+    if (!over) throw notAnAnswer(link, reply)
+  }
+
+  /** Comes back for the rest of a stream that ended early: 2025-11-25 basic/transports#Resumability and Redelivery. */
+  async function resume(): Promise<void> {
+    pause = new AbortController()
+    for (let tries = 0; tries < RESUME_TRIES && !over; tries++) {
+      // The first time as soon as the server says, if it says so; afterwards ever more slowly.
+      const wait = tries === 0 && retry > 0 ? Math.max(retry, SHORTEST) : Math.max(retry, resumeDelay(tries))
+      await sleep(wait, pause.signal)
+      if (over || lastEventId === undefined) return
+      const from = lastEventId
+      underway = send(link, { method: 'GET', headers: link.headers({ 'last-event-id': from }) }, reader)
+      const reply = await underway.reply.catch(() => undefined)
+      if (reply && !reply.streamed && !over) throw statusError(link, reply)
+      if (lastEventId !== from) tries = -1
+    }
+  }
+
+  run().catch(fail)
+  return { response, fail }
+}
+
+/** An error that names no request answers the only one that was asked here. */
+function addressed(received: RpcMessage, id: RpcId): RpcMessage {
+  return 'error' in received && (received.id === null || received.id === undefined) ? { ...received, id } : received
+}
+
+/** A session id consists of visible ASCII (2025-11-25 basic/transports#Session Management); anything else is ignored. */
+function sessionOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[\x21-\x7e]+$/.test(header) ? header : undefined
+}
+
+function notAnAnswer(link: Link, { status, headers, text }: Reply): ConnectionError {
+  const what = text === '' ? 'nothing' : `${mediaType(headers) || 'something'} that holds no response to the request`
+  const message = `${link.who} answered ${status} with ${what}; check that "url" is an MCP endpoint`
+  return new ConnectionError(message, { delivered: true, lost: false, status })
+}

@@ -1,0 +1,9 @@
+import transportStdio from '../../../plugins/transport-stdio/index.ts'
+import { transportContract } from '../../contract/transport.ts'
+import { adapterOf, fixture } from '../../fixtures/transport/start.ts'
+
+transportContract('stdio', async () => {
+  const adapter = await adapterOf(transportStdio())
+  const entry = { command: process.execPath, args: [fixture('script-server.ts'), 'stdio'] }
+  return { connect: async (context) => adapter.connect(entry, context), close: async () => {} }
+})
