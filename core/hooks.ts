@@ -1,3 +1,5 @@
+import type { ConsolaInstance } from 'consola'
+import { reasonOf } from './errors.ts'
 import type { Awaitable } from './plugin.ts'
 
 /** What happens in a kernel's life. A hook that throws is logged and harms nobody. */
@@ -10,4 +12,30 @@ export interface Hooks {
   'upstream:down'(event: { readonly name: string; readonly reason: string }): Awaitable<void>
   'session:open'(event: { readonly principal: string; readonly client?: string }): Awaitable<void>
   'session:close'(event: { readonly principal: string }): Awaitable<void>
+}
+
+/** Runs hooks of all plugins, in order; never throws, never waits. */
+export interface HookRunner {
+  run<K extends keyof Hooks>(name: K, ...event: Parameters<Hooks[K]>): void
+}
+
+/** A hook that throws is logged with its plugin's name. */
+export function createHookRunner(
+  hooks: readonly { readonly plugin: string; readonly hooks: Partial<Hooks> }[],
+  logger: ConsolaInstance,
+): HookRunner {
+  return {
+    run(name, ...event) {
+      for (const { plugin, hooks: own } of hooks) {
+        const hook = own[name] as ((...event: unknown[]) => Awaitable<void>) | undefined
+        if (hook === undefined) continue
+        const report = (error: unknown) => logger.error(`hook ${name} of plugin "${plugin}" failed: ${reasonOf(error)}`)
+        try {
+          void Promise.resolve(hook(...event)).catch(report)
+        } catch (error) {
+          report(error)
+        }
+      }
+    },
+  }
 }

@@ -1,0 +1,160 @@
+import type { ConsolaInstance } from 'consola'
+import { FastResponse } from 'srvx'
+import type { Principal } from '../auth.ts'
+import { RpcError } from '../errors.ts'
+import type { Call } from '../gateway/call.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { problem, rpcProblem } from '../http/errors.ts'
+import { ErrorCode } from '../wire/codes.ts'
+import type { Envelope } from '../wire/envelope.ts'
+import {
+  asMessage,
+  failure,
+  isNotification,
+  isObject,
+  isRequest,
+  notification,
+  success,
+  type RpcErrorBody,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from '../wire/jsonrpc.ts'
+import { errorBody } from './errors.ts'
+import type { DownstreamFace } from './face.ts'
+import { createListeners } from './listen.ts'
+import { Reply, takesStreams } from './reply.ts'
+import { isMethod, nextRequestId, refuseAsk } from './requests.ts'
+import { discovery, stamp } from './results.ts'
+import { checkEnvelope } from './validate.ts'
+
+export interface ModernFaceOptions {
+  readonly gateway: Gateway
+  /** Whether calls of one principal may share what a server says: false where several people look like one. */
+  readonly oneParty: boolean
+  readonly logger: ConsolaInstance
+}
+
+/** The stateless revision 2026-07-28 over Streamable HTTP: every request stands for itself. */
+export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
+  const { gateway, logger } = options
+  const listeners = createListeners(gateway)
+  const open = new Set<AbortController>()
+
+  async function handle(request: Request, body: unknown, principal: Principal): Promise<Response> {
+    if (request.method !== 'POST')
+      return problem(405, 'method_not_allowed', 'This protocol version has POST only.', { allow: 'POST, OPTIONS' })
+    if (Array.isArray(body))
+      return rpcProblem(400, ErrorCode.InvalidRequest, 'Batches are not part of this protocol version')
+    const message = asMessage(body)
+    if (message === undefined || !isRequest(message)) {
+      // The only notification a client has in this revision is for stdio; here it has nothing to say.
+      if (message !== undefined && isNotification(message)) return new FastResponse(null, { status: 202 })
+      return rpcProblem(400, ErrorCode.InvalidRequest, 'Not a JSON-RPC 2.0 request')
+    }
+    const envelope = checkEnvelope(request.headers, message)
+    if ('code' in envelope) return refuse(message, envelope)
+    if (message.method === 'server/discover') return respond(success(message.id, discovery()))
+    if (message.method === 'subscriptions/listen') return listeners.listen(request, message)
+    if (!isMethod(message.method)) {
+      return refuse(message, { code: ErrorCode.MethodNotFound, message: `Method not found: ${message.method}` })
+    }
+    return exchange(request, message, envelope, principal)
+  }
+
+  function exchange(
+    request: Request,
+    message: RpcRequest,
+    envelope: Envelope,
+    principal: Principal,
+  ): Promise<Response> {
+    const controller = new AbortController()
+    const cancel = () => controller.abort()
+    // In this revision closing the stream is how a client cancels (basic/patterns/cancellation).
+    request.signal.addEventListener('abort', cancel, { once: true })
+    open.add(controller)
+    const reply = new Reply({
+      expected: 1,
+      batch: false,
+      streams: takesStreams(request.headers),
+      status: statusOf,
+      ondisconnect: cancel,
+    })
+    void answer(message, envelope, principal, controller.signal, reply).then((response) => {
+      open.delete(controller)
+      request.signal.removeEventListener('abort', cancel)
+      reply.end(response)
+    })
+    return reply.response
+  }
+
+  async function answer(
+    { id, method }: RpcRequest,
+    { params, progressToken, clientCapabilities, clientInfo }: Envelope,
+    principal: Principal,
+    signal: AbortSignal,
+    reply: Reply,
+  ): Promise<RpcResponse> {
+    const requestId = nextRequestId()
+    if (!isMethod(method))
+      return failure(id, { code: ErrorCode.MethodNotFound, message: `Method not found: ${method}` })
+    const call: Call = {
+      method,
+      params,
+      principal,
+      party: options.oneParty ? principal.id : requestId,
+      client: {
+        capabilities: isObject(clientCapabilities) ? clientCapabilities : {},
+        ...(isObject(clientInfo) && { info: clientInfo }),
+      },
+      signal,
+      progress: progressToken !== undefined,
+      requestId,
+      notify: (notice) => relay(notice, progressToken, reply),
+      ask: refuseAsk,
+    }
+    try {
+      const outcome = await gateway.call(call)
+      if (outcome.kind === 'complete') return success(id, stamp(method, outcome.result))
+      throw new RpcError(ErrorCode.InternalError, 'The server needs input, which cannot be passed on yet')
+    } catch (error) {
+      return failure(id, ofThisEra(errorBody(error, requestId, logger)))
+    }
+  }
+
+  return {
+    handle,
+    async close() {
+      listeners.close()
+      for (const controller of open) controller.abort()
+    },
+  }
+}
+
+/** Logs are not passed on: the endpoint declares no `logging`. */
+function relay(message: RpcNotification, progressToken: string | number | undefined, reply: Reply): void {
+  if (message.method !== 'notifications/progress' || progressToken === undefined) return
+  reply.notify(notification(message.method, { ...message.params, progressToken }))
+}
+
+/** 2026-07-28 has no code of its own for missing resources (basic/index#Error Codes). */
+function ofThisEra(error: RpcErrorBody): RpcErrorBody {
+  return error.code === ErrorCode.ResourceNotFound ? { ...error, code: ErrorCode.InvalidParams } : error
+}
+
+/** HTTP status of an answer (streamable-http): 404 for an unknown method, 400 where request and wire disagree, else 200. */
+function statusOf(response: RpcResponse): number {
+  if (!('error' in response)) return 200
+  const { code } = response.error
+  if (code === ErrorCode.MethodNotFound) return 404
+  return code <= ErrorCode.HeaderMismatch && code >= ErrorCode.UnsupportedProtocolVersion ? 400 : 200
+}
+
+function refuse({ id }: RpcRequest, error: RpcErrorBody): Response {
+  const status = error.code === ErrorCode.MethodNotFound ? 404 : 400
+  return respond(failure(id, error), status)
+}
+
+function respond(response: RpcResponse, status = 200): Response {
+  return new FastResponse(JSON.stringify(response), { status, headers: { 'content-type': 'application/json' } })
+}

@@ -1,0 +1,82 @@
+import { FastResponse } from 'srvx'
+import type { RpcNotification, RpcResponse } from '../wire/jsonrpc.ts'
+import { serialise } from '../wire/serialise.ts'
+import { openChannel, STREAM_HEADERS, type Channel } from './channel.ts'
+
+/** A call this long (ms) without a word gets a stream, so that keep-alive comments can be sent. */
+const OPEN_AFTER = 5000
+
+const JSON_HEADERS: [string, string][] = [['content-type', 'application/json']]
+
+export interface ReplyOptions {
+  /** Responses to come; more than one, or `batch`, makes the JSON answer an array. */
+  readonly expected: number
+  readonly batch: boolean
+  /** What the client's Accept header allows. */
+  readonly streams: boolean
+  /** HTTP status of a JSON answer. */
+  status(response: RpcResponse): number
+  /** The client closed the stream before the end. */
+  ondisconnect(): void
+}
+
+/**
+ * The answer to one POST: plain JSON as long as nothing else was said, an event stream from the first notification on.
+ * The stream is opened late because after it no HTTP status can be chosen.
+ */
+export class Reply {
+  readonly response: Promise<Response>
+  readonly #options: ReplyOptions
+  readonly #opening: NodeJS.Timeout | undefined
+  #answer!: (response: Response) => void
+  #channel: Channel | undefined
+  #waiting: number
+  readonly #done: RpcResponse[] = []
+
+  constructor(options: ReplyOptions) {
+    this.#options = options
+    this.#waiting = options.expected
+    this.response = new Promise((resolve) => (this.#answer = resolve))
+    if (options.streams) this.#opening = setTimeout(() => this.#open(), OPEN_AFTER)
+  }
+
+  /** Sends a notification ahead of the responses; dropped where the client takes no streams, and after the end. */
+  notify(message: RpcNotification): void {
+    if (this.#options.streams && this.#waiting > 0) this.#open().send(message)
+  }
+
+  /** One response; the last one ends the reply. */
+  end(response: RpcResponse): void {
+    this.#waiting--
+    if (this.#channel !== undefined) this.#channel.send(response)
+    else this.#done.push(response)
+    if (this.#waiting > 0) return
+    clearTimeout(this.#opening)
+    if (this.#channel !== undefined) this.#channel.close()
+    else this.#answer(this.#json())
+  }
+
+  #open(): Channel {
+    if (this.#channel !== undefined) return this.#channel
+    clearTimeout(this.#opening)
+    const channel = openChannel(() => this.#waiting > 0 && this.#options.ondisconnect())
+    this.#channel = channel
+    for (const response of this.#done.splice(0)) channel.send(response)
+    this.#answer(new FastResponse(channel.body, { headers: STREAM_HEADERS as [string, string][] }))
+    return channel
+  }
+
+  #json(): Response {
+    const [first] = this.#done
+    if (first !== undefined && !this.#options.batch) {
+      return new FastResponse(serialise(first), { status: this.#options.status(first), headers: JSON_HEADERS })
+    }
+    return new FastResponse(`[${this.#done.map(serialise).join(',')}]`, { headers: JSON_HEADERS })
+  }
+}
+
+/** Whether the client takes event streams; a client that says nothing takes everything. */
+export function takesStreams(headers: Headers): boolean {
+  const accept = headers.get('accept')
+  return accept === null || accept.includes('text/event-stream') || accept.includes('*/*') || accept.includes('text/*')
+}

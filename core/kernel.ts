@@ -1,0 +1,204 @@
+import type { ConsolaInstance } from 'consola'
+import { checkExposure, isLoopback } from './config/exposure.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+import { legacyDownstream } from './downstream/legacy.ts'
+import { modernDownstream } from './downstream/modern.ts'
+import { createSessions } from './downstream/sessions.ts'
+import { ProxyError, reasonOf } from './errors.ts'
+import { createGateway } from './gateway/gateway.ts'
+import { keepNames } from './gateway/kept-names.ts'
+import { createHookRunner } from './hooks.ts'
+import { createApp } from './http/app.ts'
+import { createAuthenticator } from './http/authenticate.ts'
+import { createEndpoint } from './http/endpoint.ts'
+import { createKeys } from './keys.ts'
+import { createLogger } from './logger.ts'
+import type { Command, Plugin, PluginContext } from './plugin.ts'
+import { createProcessGroups } from './process-groups.ts'
+import { resolvePlugin, resolvePlugins } from './resolve.ts'
+import { createScope, type Scope } from './scope.ts'
+import { loadSecrets } from './secret.ts'
+import { fillSlots, type Contributed, type Slots } from './slots.ts'
+import { createStore, type SweepableStore } from './store.ts'
+import { laterStore } from './store/later.ts'
+import type { UpstreamStatus } from './status.ts'
+import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
+
+/** A running proxy without a port: plugins set up, servers known, requests answered by `fetch`. */
+export interface Kernel {
+  readonly config: ResolvedConfig
+  /** Whether callers are asked who they are. */
+  readonly authenticated: boolean
+  /** Where every server stands, now. */
+  readonly upstreams: readonly UpstreamStatus[]
+  readonly commands: readonly Command[]
+  /** Resolves once every server that is not lazy has settled. Never rejects. */
+  readonly ready: Promise<void>
+  /** Answers one HTTP request. Never rejects. */
+  fetch(request: Request): Promise<Response>
+  /** Begins to connect the servers, in the background. */
+  start(): void
+  /** Hears of every change of a server's status; call the result to stop. */
+  on(listener: (status: UpstreamStatus) => void): () => void
+  /** Ends streams and calls, closes servers and plugins, last opened first. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface KernelOptions {
+  /** Absent: one as the configuration says, on stderr. */
+  readonly logger?: ConsolaInstance
+  /** How a plugin may end the process; absent: it is logged and ignored. */
+  readonly exit?: (code: number, reason: string) => void
+}
+
+/** How often (ms) what has expired is removed from the store. */
+const SWEEP = 3_600_000
+/** How long (ms) one part may take to close. A connection has 5 s of its own. */
+const CLOSE_PATIENCE = 6000
+
+/** Sets everything up without network or port. Throws `ProxyError`; what was set up by then is disposed in reverse. */
+export async function createKernel(config: ResolvedConfig, options: KernelOptions = {}): Promise<Kernel> {
+  const logger = options.logger ?? createLogger(config.log)
+  const scope = createScope((message) => logger.warn(message), CLOSE_PATIENCE)
+  try {
+    return await assemble(config, { ...options, logger }, scope)
+  } catch (error) {
+    await scope.close()
+    throw error
+  }
+}
+
+async function assemble(
+  config: ResolvedConfig,
+  { logger, exit }: KernelOptions & { logger: ConsolaInstance },
+  scope: Scope,
+): Promise<Kernel> {
+  const keys = createKeys(await loadSecrets({ secret: config.secret, dataDir: config.dataDir, logger }))
+  const end = new AbortController()
+  scope.defer('signal', () => end.abort())
+  const storage = laterStore()
+  const contextOf = (plugin: Plugin): PluginContext => ({
+    config,
+    keys,
+    logger: logger.withTag(plugin.name),
+    storage: storage.of(plugin.name),
+    signal: end.signal,
+    exit: exit ?? ((code, reason) => logger.error(`plugin "${plugin.name}" asked to exit with ${code}: ${reason}`)),
+  })
+
+  const { slots, driver } = await setUp(await resolvePlugins(config), config, contextOf, scope)
+  checkExposure(config, slots.auth.length > 0)
+  storage.fill(driver, keys)
+  const store = createStore(driver, { keys, namespace: 'core', logger })
+  scope.defer('sweep', sweepRegularly(store, logger))
+  const hooks = createHookRunner(slots.hooks, logger)
+
+  const listeners = new Set<(status: UpstreamStatus) => void>()
+  const groups = createProcessGroups(config.dataDir, logger)
+  const upstreams: Upstreams = await createUpstreams({
+    config,
+    adapters: slots.transports,
+    logger,
+    processGroup: (pid) => groups.record(pid),
+    onlists: (kinds) => gateway.refresh(kinds),
+    onstatus(status, before) {
+      for (const listener of listeners) listener(status)
+      if (status.state === before.state) return
+      if (status.state === 'up') hooks.run('upstream:up', { name: status.name, tools: status.tools })
+      if (before.state === 'up') hooks.run('upstream:down', { name: status.name, reason: status.reason ?? '' })
+    },
+  })
+  // Not sealed: names must stay when a secret leaves the key ring, and there is nothing secret about them.
+  const names = await keepNames(createStore(driver, { namespace: 'names', logger }), config.nameLimit, logger)
+  scope.defer('names', names.close)
+  const gateway = createGateway({
+    sources: upstreams,
+    names,
+    middleware: slots.middleware,
+    logger,
+    firstListWait: config.limits.firstListWait,
+  })
+  const sessions = createSessions({ keys, store, life: config.limits.sessionLife })
+  const legacy = legacyDownstream({ gateway, sessions, hooks, logger })
+  const oneParty = slots.auth.length > 0 || isLoopback(config.host)
+  const modern = modernDownstream({ gateway, oneParty, logger })
+  scope.defer('upstreams', () => upstreams.close())
+  scope.defer('gateway', () => gateway.close())
+  scope.defer('sessions', () => legacy.close())
+  scope.defer('streams', () => modern.close())
+  scope.defer('hooks', () => hooks.run('close'))
+
+  let isReady = false
+  let closing = false
+  const ready = upstreams.settled().then(() => void (isReady = true))
+  const statuses = () => upstreams.all.map(({ status }) => status)
+  const endpoint = createEndpoint({
+    authenticate: createAuthenticator(slots.auth, slots.access),
+    legacy,
+    modern,
+    bodyBytes: config.limits.bodyBytes,
+    logger,
+  })
+  const answer = createApp({ config, endpoint, routes: slots.routes, statuses, isReady: () => isReady, logger })
+
+  return {
+    config,
+    authenticated: slots.auth.length > 0,
+    commands: slots.commands,
+    ready,
+    get upstreams() {
+      return statuses()
+    },
+    fetch: (request) => (closing ? Promise.resolve(new Response(null, { status: 503 })) : answer(request)),
+    start() {
+      upstreams.start()
+      void ready.then(() => closing || hooks.run('ready'))
+    },
+    on(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    close() {
+      closing = true
+      return scope.close()
+    },
+  }
+}
+
+/** Sets plugins up in order; `storage-fs` joins where nothing else fills `storage`. */
+async function setUp(
+  plugins: readonly Plugin[],
+  config: ResolvedConfig,
+  contextOf: (plugin: Plugin) => PluginContext,
+  scope: Scope,
+): Promise<{ slots: Slots; driver: NonNullable<Slots['storage']> }> {
+  const contributed: Contributed[] = []
+  const add = async (plugin: Plugin): Promise<void> => {
+    const contribution = await setUpOne(plugin, contextOf(plugin))
+    if (contribution.dispose) scope.defer(`plugin "${plugin.name}"`, () => contribution.dispose?.())
+    contributed.push({ name: plugin.name, contribution })
+  }
+  for (const plugin of plugins) await add(plugin)
+  if (!contributed.some(({ contribution }) => contribution.storage)) {
+    await add(await resolvePlugin('storage-fs', config.rootDir))
+  }
+  const slots = fillSlots(contributed)
+  if (slots.storage === undefined) throw new ProxyError('ERR_PROXY_PLUGIN', 'no plugin fills the slot "storage"')
+  return { slots, driver: slots.storage }
+}
+
+async function setUpOne(plugin: Plugin, context: PluginContext) {
+  try {
+    return (await plugin.setup(context)) ?? {}
+  } catch (error) {
+    const code = (error as { code?: unknown }).code === 'ERR_PROXY_CONFIG' ? 'ERR_PROXY_CONFIG' : 'ERR_PROXY_PLUGIN'
+    throw new ProxyError(code, `plugin "${plugin.name}" failed to set up: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Records nobody asks for again would stay for ever. Returns how to stop. */
+function sweepRegularly(store: SweepableStore, logger: ConsolaInstance): () => void {
+  const sweep = () => void store.sweep().catch((error) => logger.warn(`expired records stay: ${reasonOf(error)}`))
+  const timer = setInterval(sweep, SWEEP).unref()
+  return () => clearInterval(timer)
+}

@@ -1,0 +1,38 @@
+import { reasonOf } from '../errors.ts'
+import type { Connection, TransportAdapter, TransportContext } from '../transport.ts'
+import type { About, UpstreamFace } from './face.ts'
+import { legacyFace, type LegacyOptions } from './legacy.ts'
+
+/** One running instance of a server: a connection and the face that speaks over it. */
+export interface Instance {
+  readonly face: UpstreamFace
+  readonly about: About
+  readonly closed: Promise<Error | undefined>
+}
+
+export interface InstanceOptions extends Omit<LegacyOptions, 'connection'> {
+  readonly adapter: TransportAdapter
+  readonly entry: unknown
+  readonly context: Omit<TransportContext, 'signal'>
+  /** For connecting and initializing together, in ms. */
+  readonly connectTimeout: number
+  readonly signal: AbortSignal
+}
+
+/** Connects and initializes. On any failure, and after `connectTimeout`, everything it opened is closed again. */
+export async function openInstance(options: InstanceOptions): Promise<Instance> {
+  const expiry = AbortSignal.timeout(options.connectTimeout)
+  const signal = AbortSignal.any([options.signal, expiry])
+  let connection: Connection | undefined
+  try {
+    connection = await options.adapter.connect(options.entry, { ...options.context, signal })
+    const face = legacyFace({ ...options, connection })
+    const about = await face.start(signal)
+    return { face, about, closed: connection.closed }
+  } catch (error) {
+    await connection?.close().catch((failure) => options.logger.debug(`close failed: ${reasonOf(failure)}`))
+    if (expiry.aborted)
+      throw new Error(`no answer within ${options.connectTimeout / 1000} s of connecting`, { cause: error })
+    throw error
+  }
+}
