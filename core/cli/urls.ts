@@ -1,0 +1,23 @@
+import type { AddressInfo } from 'node:net'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+export interface Urls {
+  /** The endpoint as this machine reaches it. */
+  readonly local: string
+  /** The endpoint as clients reach it: under `MCP_BASE_URL` where that is set. */
+  readonly client: string
+}
+
+/** Where the endpoint is. The bound address counts, since port 0 means any. */
+export function urlsOf(config: Pick<ResolvedConfig, 'baseUrl' | 'port' | 'mcpPath'>, bound: AddressInfo): Urls {
+  const local = `http://${reachable(bound.address)}:${bound.port}${config.mcpPath}`
+  const isDefault = config.baseUrl === `http://localhost:${config.port}`
+  return { local, client: isDefault ? local : `${config.baseUrl}${config.mcpPath}` }
+}
+
+/** "All addresses" is none that can be connected to. */
+function reachable(address: string): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  if (address === '::') return '[::1]'
+  return address.includes(':') ? `[${address}]` : address
+}
