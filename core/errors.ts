@@ -41,6 +41,8 @@ export interface ConnectionFailure {
   readonly status?: number
   /** The `WWW-Authenticate` header of a 401 or 403. */
   readonly challenge?: string
+  /** What clients may know of it, after the server's name: no address, no words of the server. */
+  readonly brief?: string
 }
 
 /** A request got no response: the process died, the socket closed, the HTTP status was no success. */
@@ -50,6 +52,7 @@ export class ConnectionError extends Error implements ConnectionFailure {
   readonly lost: boolean
   readonly status?: number
   readonly challenge?: string
+  readonly brief?: string
   constructor(message: string, failure: ConnectionFailure, options?: ErrorOptions) {
     super(message, options)
     this.name = 'ConnectionError'
@@ -57,6 +60,7 @@ export class ConnectionError extends Error implements ConnectionFailure {
     this.lost = failure.lost
     if (failure.status !== undefined) this.status = failure.status
     if (failure.challenge !== undefined) this.challenge = failure.challenge
+    if (failure.brief !== undefined) this.brief = failure.brief
   }
 }
 

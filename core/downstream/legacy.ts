@@ -110,18 +110,21 @@ export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
     session: Session,
     principal: Principal,
   ) {
-    const requests = messages.filter(isRequest)
-    for (const message of messages) if (isNotification(message)) hear(message, session)
-    if (requests.length === 0) return new FastResponse(null, { status: 202 })
+    const expected = messages.filter(isRequest).length
     const reply = new Reply({
-      expected: requests.length,
+      expected,
       batch,
       streams: takesStreams(request.headers),
       status: () => 200,
       // Losing the connection is no cancellation in these revisions (2025-11-25 basic/transports): the call goes on.
       ondisconnect: () => {},
     })
-    for (const each of requests) void answer(each, session, principal, reply).then((response) => reply.end(response))
+    // In their order: a batch may cancel what it has just asked for.
+    for (const message of messages) {
+      if (isRequest(message)) void answer(message, session, principal, reply).then((response) => reply.end(response))
+      else if (isNotification(message)) hear(message, session)
+    }
+    if (expected === 0) return new FastResponse(null, { status: 202 })
     return reply.response
   }
 

@@ -37,7 +37,7 @@ export class Reply {
     this.#options = options
     this.#waiting = options.expected
     this.response = new Promise((resolve) => (this.#answer = resolve))
-    if (options.streams) this.#opening = setTimeout(() => this.#open(), OPEN_AFTER)
+    if (options.streams && options.expected > 0) this.#opening = setTimeout(() => this.#open(), OPEN_AFTER)
   }
 
   /** Sends a notification ahead of the responses; dropped where the client takes no streams, and after the end. */

@@ -1,7 +1,7 @@
 import type { ConsolaInstance } from 'consola'
 import { backoff, sleep } from '../backoff.ts'
 import type { ResolvedConfig, ServerConfig } from '../config/resolved.ts'
-import { isConnectionError, reasonOf, RpcError } from '../errors.ts'
+import { isConnectionError, reasonOf, RpcError, type ConnectionError } from '../errors.ts'
 import type { Call, Outcome } from '../gateway/call.ts'
 import { matchNames } from '../gateway/glob.ts'
 import { EMPTY_LISTS, type ListKind, type Lists, type Source } from '../gateway/source.ts'
@@ -46,6 +46,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const excluded = matchNames(settings.tools.exclude)
   let lists: Lists = EMPTY_LISTS
   let instance: Instance | undefined
+  let upSince = Number.POSITIVE_INFINITY
   let running: Promise<void> = Promise.resolve()
   let settle = (): void => {}
   const settled = new Promise<void>((resolve) => (settle = resolve))
@@ -97,8 +98,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       },
     })
     try {
-      await load(opened, LIST_KINDS, signal)
+      await firstLoad(opened, signal)
       instance = opened
+      upSince = Date.now()
       become({ state: 'up', took: performance.now() - began })
       settle()
       reload = oneAtATime((kinds) => load(opened, kinds, signal).then(() => become({}), logReloadFailure))
@@ -111,6 +113,17 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     }
   }
 
+  /** A server that initializes but never lists is as good as one that never answers. */
+  async function firstLoad(from: Instance, signal: AbortSignal): Promise<void> {
+    const expiry = AbortSignal.timeout(settings.connectTimeout)
+    try {
+      await load(from, LIST_KINDS, AbortSignal.any([signal, expiry]))
+    } catch (error) {
+      if (!expiry.aborted) throw error
+      throw new Error(`its lists did not come within ${settings.connectTimeout / 1000} s`, { cause: error })
+    }
+  }
+
   function logReloadFailure(error: unknown): void {
     if (!end.signal.aborted) logger.warn(`the changed list could not be read: ${reasonOf(error)}`)
   }
@@ -119,13 +132,13 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const delay = backoff(RECONNECT)
     let lastReason: string | undefined
     for (let attempt = 0; !end.signal.aborted; attempt++) {
-      const began = Date.now()
+      upSince = Number.POSITIVE_INFINITY
       const reason = await live(to).then(
         (error) => error?.message ?? 'the server closed the connection',
         (error: unknown) => reasonOf(error),
       )
       if (end.signal.aborted) break
-      if (Date.now() - began > HEALTHY) attempt = 0
+      if (Date.now() - upSince > HEALTHY) attempt = 0
       const wait = delay(attempt)
       become({ state: 'down', reason })
       settle()
@@ -156,7 +169,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       } catch (error) {
         if (!isConnectionError(error)) throw error
         logger.warn(`${call.method} failed: ${error.message}`, { requestId: call.requestId })
-        throw new RpcError(ErrorCode.InternalError, `server "${name}": ${error.message}`, { requestId: call.requestId })
+        throw new RpcError(ErrorCode.InternalError, `server "${name}" ${describe(error)}`, {
+          requestId: call.requestId,
+        })
       }
     },
     async close() {
@@ -176,10 +191,17 @@ function firstStatus({ server, route }: UpstreamOptions): UpstreamStatus {
   return { ...base, state: 'connecting' }
 }
 
-function unavailable(name: string, { state, reason }: UpstreamStatus, { requestId }: Call): RpcError {
-  const message =
-    state === 'connecting' ? `server "${name}" is still connecting` : `server "${name}" is ${state}: ${reason}`
-  return new RpcError(ErrorCode.InternalError, message, { requestId })
+/** What a client may know of a failed connection: addresses and a server's last words are for the operator's log. */
+function describe({ delivered, lost, status, brief }: ConnectionError): string {
+  if (brief !== undefined) return brief
+  if (status !== undefined) return `answered with HTTP status ${status}`
+  if (!delivered) return 'could not be reached'
+  return lost ? 'ended during the call' : 'gave no usable answer'
+}
+
+function unavailable(name: string, { state }: UpstreamStatus, { requestId }: Call): RpcError {
+  const where = state === 'connecting' ? 'still connecting' : `${state}; the log of the proxy says why`
+  return new RpcError(ErrorCode.InternalError, `server "${name}" is ${where}`, { requestId })
 }
 
 /** Runs `work` for what is asked; what is asked meanwhile is gathered and done after. */

@@ -35,8 +35,8 @@ export function connectChild(
   let closing: Promise<void> | undefined
   let broken: string | undefined
 
-  function end(message: string): ConnectionError {
-    const reason = new ConnectionError(message, { delivered: true, lost: true })
+  function end(how: string, words = ''): ConnectionError {
+    const reason = new ConnectionError(`${server} ${how}${words}`, { delivered: true, lost: true, brief: how })
     pipe.end(reason)
     writer.end(reason)
     return reason
@@ -69,14 +69,14 @@ export function connectChild(
     stderr.end()
     const how = broken ?? (signal === null ? `exited with code ${code}` : `was ended by ${signal}`)
     const words = stderr.tail()
-    const reason = end(`${server} ${how}${words === '' ? '' : `; its last words: ${words}`}`)
+    const reason = end(how, words === '' ? '' : `; its last words: ${words}`)
     await reaped
     for (const stream of child.stdio) stream?.destroy()
     return asked ? undefined : reason
   })
 
   async function close(): Promise<void> {
-    end(`${server} was closed by the proxy`)
+    end('was closed by the proxy')
     child.stdin.end()
     await within(STDIN_GRACE, exited)
     await group.end()

@@ -41,7 +41,7 @@ export function createReceiver(options: ReceiverOptions): { push(chunk: Buffer):
     const what = `sent a message of ${bytes} bytes; at most ${maxMessageBytes} are accepted`
     logger.warn(`the server ${what}; it was skipped`)
     const id = responseId(head, tail)
-    const error = new ConnectionError(`${server} ${what}`, { delivered: true, lost: false })
+    const error = new ConnectionError(`${server} ${what}`, { delivered: true, lost: false, brief: what })
     if (id !== undefined) pipe.reject(id, error)
   }
 

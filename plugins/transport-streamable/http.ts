@@ -69,7 +69,7 @@ export function send(link: Link, request: HttpRequest, reader: Reader): Underway
       onResponseData(started, chunk) {
         const problem = answer.push(chunk)
         if (problem === undefined) return
-        finish(new ConnectionError(`${link.who} ${problem}`, { delivered: true, lost: false }))
+        finish(new ConnectionError(`${link.who} ${problem}`, { delivered: true, lost: false, brief: problem }))
         started.abort(new Error(problem))
       },
       onResponseEnd: () => finish(),
