@@ -9,7 +9,7 @@ import { SAME_WISH, hasTerminal } from './end.ts'
 import { EXIT, signalCode } from './exit.ts'
 
 /** How a worker is started: a module for this very Node. */
-export interface WorkerCommand {
+interface WorkerCommand {
   readonly file: string
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv

@@ -20,7 +20,7 @@ export interface Session {
   channel?: Channel
 }
 
-export interface SessionStart {
+interface SessionStart {
   readonly protocolVersion: string
   readonly capabilities: unknown
   readonly clientInfo: unknown

@@ -55,7 +55,7 @@ function isId(value: unknown): value is RpcId {
  * What a parsed JSON value is in JSON-RPC terms, or `undefined` when it is no message at all.
  * Only the envelope is looked at; `params` must be an object where present, `result` is not looked into.
  */
-export function messageKind(value: unknown): 'request' | 'notification' | 'response' | undefined {
+function messageKind(value: unknown): 'request' | 'notification' | 'response' | undefined {
   if (!isObject(value) || value.jsonrpc !== '2.0') return undefined
   if (typeof value.method === 'string') {
     if (value.params !== undefined && !isObject(value.params)) return undefined

@@ -1,11 +1,10 @@
 /** Session-based revisions, newest first. */
-export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const
+const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const
 
 /** Stateless revisions, newest first. */
 export const MODERN_VERSIONS = ['2026-07-28'] as const
 
 export const NEWEST_LEGACY = LEGACY_VERSIONS[0]
-export const NEWEST_MODERN = MODERN_VERSIONS[0]
 
 /** The only revision whose Streamable HTTP takes JSON-RPC batches (2025-03-26 basic/transports#sending-messages-to-the-server). */
 export const BATCH_VERSION = '2025-03-26'
