@@ -23,8 +23,8 @@ export interface Connection {
   request(message: RpcRequest, exchange: Exchange): Promise<RpcResponse>
   /** Sends what needs no response; rejects `ConnectionError`. */
   send(message: RpcNotification | RpcResponse): Promise<void>
-  /** What belongs to no exchange. */
-  onmessage?: (message: RpcRequest | RpcNotification) => void
+  /** What belongs to no exchange; `party`: the only one this connection has served so far, when there is exactly one. */
+  onmessage?: (message: RpcRequest | RpcNotification, party?: string) => void
   /** Resolves once the pipe is gone, with the reason unless `close()` was called. Never rejects. */
   readonly closed: Promise<Error | undefined>
   /** Idempotent; resolves when everything it opened is closed, within 5 s. */

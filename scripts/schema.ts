@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { z } from 'zod'
 import { settingsSchema } from '../core/config/schema.ts'
+import { entrySchema as sse } from '../plugins/transport-sse/index.ts'
 import { entrySchema as stdio } from '../plugins/transport-stdio/index.ts'
 import { entrySchema as streamable } from '../plugins/transport-streamable/index.ts'
 
@@ -15,6 +16,7 @@ function build(): string {
   const server = z.union([
     settingsSchema.extend(stdio.shape).loose().describe('A program, spoken with over its standard input and output.'),
     settingsSchema.extend(streamable.shape).loose().describe('A server elsewhere, spoken with over Streamable HTTP.'),
+    settingsSchema.extend(sse.shape).loose().describe('A server elsewhere, spoken with over the older HTTP+SSE.'),
   ])
   const servers = z.record(z.string().min(1), server).meta({ id: 'servers' })
   const file = z.looseObject({

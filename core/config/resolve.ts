@@ -16,7 +16,13 @@ import { NOWHERE, complain } from './source.ts'
 import type { Source } from './source.ts'
 
 /** What is loaded without a `plugins` key. */
-export const DEFAULT_PLUGINS: readonly string[] = ['transport-stdio', 'transport-streamable', 'storage-fs', 'reload']
+export const DEFAULT_PLUGINS: readonly string[] = [
+  'transport-stdio',
+  'transport-streamable',
+  'transport-sse',
+  'storage-fs',
+  'reload',
+]
 
 /** The plugins that each value of `MCP_AUTH_PROVIDER` adds. Their own variables are read by the plugins themselves. */
 const AUTH_PLUGINS: Readonly<Record<NonNullable<Variables['MCP_AUTH_PROVIDER']>, readonly string[]>> = {

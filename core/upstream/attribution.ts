@@ -6,6 +6,8 @@ export type Destination = Exchange | 'nobody' | 'dropped'
 
 /** Says whose message it is that arrived on a pipe outside of any response. O(1) per message, never throws. */
 export interface Attribution {
+  /** The only party that this pipe has served so far, when there is exactly one. */
+  readonly party: string | undefined
   /** Opens an exchange under the id of its request, which is its progress token too; the result closes it. */
   open(id: RpcId, exchange: Exchange): () => void
   route(message: RpcRequest | RpcNotification): Destination
@@ -36,8 +38,9 @@ const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId'
 /**
  * "One party per pipe, or nobody". Progress goes by token, listen messages by subscription id; changes are
  * nobody's; asks, logs and the rest go to the newest open exchange, but only while the pipe has served one single
- * party in its lifetime. Guessing beyond that would hand one client's question to another. Exchanges of party `''`
- * are the proxy's own: they count as no party and get nothing but their progress.
+ * party in its lifetime; with nothing open they are nobody's, and `party` says whom they can only be meant for.
+ * Guessing beyond that would hand one client's question to another. Exchanges of party `''` are the proxy's own: they
+ * count as no party and get nothing but their progress.
  */
 export function createAttribution(): Attribution {
   const byId = new Map<RpcId, Open>()
@@ -65,6 +68,9 @@ export function createAttribution(): Attribution {
   }
 
   return {
+    get party() {
+      return shared ? undefined : party
+    },
     open(id, exchange) {
       const open: Open = { exchange, older: undefined, newer: undefined }
       byId.set(id, open)

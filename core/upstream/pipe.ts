@@ -25,7 +25,8 @@ export interface Pipe {
   reject(id: RpcId, error: ConnectionError): void
   /** Ends the pipe: whatever is pending, or comes later, rejects. Only the first call counts. */
   end(error: ConnectionError): void
-  onmessage?: (message: RpcRequest | RpcNotification) => void
+  /** What belongs to no exchange; `party`: the only one served so far, when there is exactly one. */
+  onmessage?: (message: RpcRequest | RpcNotification, party?: string) => void
 }
 
 interface Pending {
@@ -49,7 +50,7 @@ export function createPipe(ends: PipeEnds): Pipe {
 
   function deliver(message: RpcRequest | RpcNotification): void {
     const destination = attribution.route(message)
-    if (destination === 'nobody') pipe.onmessage?.(message)
+    if (destination === 'nobody') pipe.onmessage?.(message, attribution.party)
     else if (destination !== 'dropped') destination.onmessage(message)
   }
 

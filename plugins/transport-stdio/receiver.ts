@@ -1,7 +1,6 @@
 import type { ConsolaInstance } from 'consola'
-import { asMessage, ConnectionError, parseJsonRpc, type Pipe } from '../../core/index.ts'
+import { asMessage, ConnectionError, parseJsonRpc, responseId, type Pipe } from '../../core/index.ts'
 import { createLineFramer } from './lines.ts'
-import { responseId } from './oversize.ts'
 
 /** Lines that are no messages: how many are logged, and how much of each, in characters. */
 const NOISE_LOGGED = 5

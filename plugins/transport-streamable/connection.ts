@@ -1,4 +1,4 @@
-import { ConnectionError, createAttribution, isFailure, isResponse, sleep } from '../../core/index.ts'
+import { ConnectionError, createAttribution, isFailure, isResponse } from '../../core/index.ts'
 import type {
   Connection,
   Exchange,
@@ -8,24 +8,21 @@ import type {
   RpcResponse,
   TransportContext,
 } from '../../core/index.ts'
+import { closeSite, createGate, post, POST_WIDTH, send } from '../transport-sse/index.ts'
 import type { StreamableEntry } from './entry.ts'
-import { statusError } from './failure.ts'
-import { send } from './http.ts'
+import { isSessionLost } from './failure.ts'
 import { createLink } from './link.ts'
 import { openRequest, type OpenRequest } from './request.ts'
 import { standBy } from './standby.ts'
 
-/** Longest wait for the receipt of what needs no response, in milliseconds. */
-const SEND_LIMIT = 30_000
 /** Longest wait for the server when a session is ended, in milliseconds. */
 const DELETE_LIMIT = 2000
-/** Longest wait for sockets to close, in milliseconds. */
-const DESTROY_LIMIT = 1000
 
 /** One server over Streamable HTTP, and the session with it where it has one. Opens no socket before the first request. */
 export function openStreamable(entry: StreamableEntry, context: TransportContext): Connection {
   const link = createLink(entry, context.name, context.maxMessageBytes)
   const attribution = createAttribution()
+  const gate = createGate(link.who, POST_WIDTH, link.maxMessageBytes)
   const open = new Set<OpenRequest>()
   const stop = new AbortController()
   let gone: ConnectionError | undefined
@@ -50,7 +47,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
   function hear(message: RpcMessage): void {
     if (isResponse(message)) return
     const destination = attribution.route(message)
-    if (destination === 'nobody') connection.onmessage?.(message)
+    if (destination === 'nobody') connection.onmessage?.(message, attribution.party)
     else if (destination !== 'dropped') destination.onmessage(message)
   }
 
@@ -84,30 +81,14 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     }
   }
 
-  async function post(message: RpcNotification | RpcResponse): Promise<void> {
+  async function tell(message: RpcNotification | RpcResponse): Promise<void> {
     if (gone) throw gone
     if (isResponse(message) && message.id !== undefined && message.id !== null) attribution.answered(message.id)
-    let accepted: () => void = () => {}
-    const streaming = new Promise<undefined>((resolve) => (accepted = () => resolve(undefined)))
     const body = JSON.stringify(message)
-    const underway = send(
-      link,
-      { method: 'POST', headers: link.headers(), body },
-      {
-        // Not what a server should do, but then its stream may last.
-        onheaders: (_status, _headers, streamed) => streamed && accepted(),
-        onmessage: hear,
-      },
-    )
-    const timer = setTimeout(underway.stop, SEND_LIMIT)
-    try {
-      const reply = await Promise.race([underway.reply, streaming])
-      if (reply !== undefined && reply.status >= 300) throw statusError(link, reply)
-    } catch (error) {
-      noteLoss(error)
-    } finally {
-      clearTimeout(timer)
-    }
+    const forgot = isSessionLost.bind(undefined, link)
+    // Not what a server should do, but it may answer with a stream of messages.
+    const send = () => post(link, { headers: link.headers(), body }, forgot, { onmessage: hear })
+    await gate.pass(body.length, send).catch(noteLoss)
     if (!isResponse(message) && message.method === 'notifications/initialized') stand()
   }
 
@@ -117,7 +98,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     stop.abort()
     for (const underway of open) underway.fail(new ConnectionError(gone.message, { delivered: true, lost: true }))
     if (link.session !== undefined && !forgotten) await endSession()
-    await Promise.race([link.pool.destroy(), sleep(DESTROY_LIMIT)])
+    await closeSite(link)
     resolveClosed(undefined)
   }
 
@@ -133,7 +114,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     perRequestStream: true,
     closed,
     request,
-    send: post,
+    send: tell,
     close: () => (closing ??= close()),
   }
   return connection

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { definePlugin, ProxyError, type Plugin, type TransportContext } from '../../core/index.ts'
+import { describeUrl } from '../transport-sse/index.ts'
 import { openStreamable } from './connection.ts'
-import { describeUrl, entrySchema, type StreamableEntry } from './entry.ts'
+import { entrySchema, type StreamableEntry } from './entry.ts'
+import { openEither } from './fallback.ts'
 
 export { entrySchema }
 
@@ -9,8 +11,8 @@ export { entrySchema }
 const optionsSchema = z.strictObject({})
 
 /**
- * Servers over Streamable HTTP (2025-11-25 and 2026-07-28 basic/transports). Throws `ProxyError` when the options are
- * wrong.
+ * Servers over Streamable HTTP (2025-11-25 and 2026-07-28 basic/transports), and older ones over HTTP+SSE where an entry
+ * leaves the type open. Throws `ProxyError` when the options are wrong.
  */
 export default function transportStreamable(options: z.input<typeof optionsSchema> = {}): Plugin {
   const parsed = optionsSchema.safeParse(options)
@@ -28,7 +30,7 @@ export default function transportStreamable(options: z.input<typeof optionsSchem
           describe: (entry: StreamableEntry) => describeUrl(entry.url),
           connect(entry: StreamableEntry, context: TransportContext) {
             context.signal.throwIfAborted()
-            return openStreamable(entry, context)
+            return entry.type === undefined ? openEither(entry, context) : openStreamable(entry, context)
           },
         },
       ],

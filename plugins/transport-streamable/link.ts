@@ -1,17 +1,8 @@
-import { Pool } from 'undici'
-import { describeUrl, type StreamableEntry } from './entry.ts'
+import { createSite, headersOf, lowerCased, type Site } from '../transport-sse/index.ts'
+import type { StreamableEntry } from './entry.ts'
 
-/** How long a TCP and TLS handshake may take, in milliseconds. */
-const CONNECT_TIMEOUT = 10_000
-
-/** One server's endpoint: its sockets, and the headers that every request carries. */
-export interface Link {
-  readonly pool: Pool
-  /** Path and query of the endpoint. */
-  readonly path: string
-  /** `transport-streamable: server "x" at https://host/path`, for messages. */
-  readonly who: string
-  readonly maxMessageBytes: number
+/** One server's endpoint, and the headers that every request of the session carries. */
+export interface Link extends Site {
   /** `Mcp-Session-Id`, from the answer to `initialize` on. */
   readonly session: string | undefined
   /** Headers of a request of this session; `initialize` belongs to none. */
@@ -22,14 +13,12 @@ export interface Link {
   agree(version: string): void
 }
 
-/** Opens no socket yet. Whoever opens a link destroys its pool. */
+/** Opens no socket yet. Whoever creates a link closes its site. */
 export function createLink(entry: StreamableEntry, server: string, maxMessageBytes: number): Link {
-  const url = new URL(entry.url)
-  const fixed: Record<string, string> = {
-    ...lowerCased(entry.headers ?? {}),
+  const fixed = headersOf(entry, {
     accept: 'application/json, text/event-stream',
     'content-type': 'application/json',
-  }
+  })
   let session: string | undefined
   let version: string | undefined
   let current = fixed
@@ -41,11 +30,7 @@ export function createLink(entry: StreamableEntry, server: string, maxMessageByt
   }
 
   return {
-    // The default time-outs of 300 s would cut silent streams and slow answers; callers bring their own limits.
-    pool: new Pool(url.origin, { bodyTimeout: 0, headersTimeout: 0, connect: { timeout: CONNECT_TIMEOUT } }),
-    path: url.pathname + url.search,
-    who: `transport-streamable: server "${server}" at ${describeUrl(url)}`,
-    maxMessageBytes,
+    ...createSite('transport-streamable', entry, server, maxMessageBytes),
     get session() {
       return session
     },
@@ -62,9 +47,4 @@ export function createLink(entry: StreamableEntry, server: string, maxMessageByt
       renew()
     },
   }
-}
-
-/** Two spellings of one name would be sent as two headers. */
-function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }

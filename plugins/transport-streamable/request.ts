@@ -1,13 +1,14 @@
-import { backoff, ConnectionError, doubling, isResponse, sleep } from '../../core/index.ts'
+import { backoff, ConnectionError, doubling, isConnectionError, isResponse, sleep } from '../../core/index.ts'
 import type { Exchange, RpcId, RpcMessage, RpcRequest, RpcResponse } from '../../core/index.ts'
-import { readMessages } from './events.ts'
-import { refusalOf, statusError } from './failure.ts'
-import { mediaType, send, type Underway } from './http.ts'
+import { isSuccess, mediaType, readMessages, send } from '../transport-sse/index.ts'
+import type { Reader, Reply, Underway } from '../transport-sse/index.ts'
+import { refusal, refusalOf } from './failure.ts'
 import type { Link } from './link.ts'
-import type { Reader, Reply } from './reply.ts'
 
 /** Attempts in a row to resume a broken stream that bring nothing new, before the request counts as failed. */
 const RESUME_TRIES = 5
+/** Attempts in a row that reach nobody: a server that is gone does not remember where it was. */
+const UNREACHED_TRIES = 2
 /** Least pause before a stream is resumed, in milliseconds: "at once" would be a busy loop. */
 const SHORTEST = 50
 const resumeDelay = backoff({ delays: doubling(500, 8000), jitter: 0.5 })
@@ -19,8 +20,11 @@ export interface OpenRequest {
   fail(error: ConnectionError): void
 }
 
-/** Sends a request; all that its answer's stream carries goes to `exchange`, until the response has come. */
-export function openRequest(link: Link, message: RpcRequest, exchange: Exchange): OpenRequest {
+/**
+ * Sends a request; all that its answer's stream carries goes to `exchange`, until the response has come. `wait` is how
+ * it pauses, for tests.
+ */
+export function openRequest(link: Link, message: RpcRequest, exchange: Exchange, wait = sleep): OpenRequest {
   const initialize = message.method === 'initialize'
   let settle: { resolve(response: RpcResponse): void; reject(error: unknown): void } = { resolve() {}, reject() {} }
   const response = new Promise<RpcResponse>((resolve, reject) => (settle = { resolve, reject }))
@@ -56,7 +60,7 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange)
     onmessage: take,
     onid: (id) => (lastEventId = id),
     onretry: (milliseconds) => (retry = milliseconds),
-    ...(initialize && { onheaders: (_status, headers) => link.adopt(sessionOf(headers['mcp-session-id'])) }),
+    ...(initialize && { onhead: ({ headers }) => link.adopt(sessionOf(headers['mcp-session-id'])) }),
   }
   const body = JSON.stringify(message)
   let underway: Underway = send(
@@ -74,36 +78,42 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange)
       broken = error
     }
     if (over) return
-    if (lastEventId !== undefined) await resume()
-    throw (
-      broken ?? new ConnectionError(`${link.who} ended its answer without a response`, { delivered: true, lost: false })
-    )
+    const unreached = lastEventId === undefined ? undefined : await resume()
+    throw unreached ?? broken ?? endedEarly(link)
   }
 
   function readWhole(reply: Reply): void {
-    if (reply.status >= 300) {
-      const refusal = refusalOf(link, reply, message.id)
-      if (refusal === undefined) throw statusError(link, reply)
-      return finish(refusal)
+    if (!isSuccess(reply.status)) {
+      const answer = refusalOf(link, reply, message.id)
+      if (answer === undefined) throw refusal(link, reply)
+      return finish(answer)
     }
     for (const received of readMessages(reply.text)) take(addressed(received, message.id))
     if (!over) throw notAnAnswer(link, reply)
   }
 
-  /** Comes back for the rest of a stream that ended early: 2025-11-25 basic/transports#Resumability and Redelivery. */
-  async function resume(): Promise<void> {
+  /**
+   * Comes back for the rest of a stream that ended early (2025-11-25 basic/transports#Resumability and Redelivery), until
+   * the response has come or there is no use in it. Resolves with why the server cannot be reached, where that is it.
+   */
+  async function resume(): Promise<ConnectionError | undefined> {
     pause = new AbortController()
+    let unreached = 0
     for (let tries = 0; tries < RESUME_TRIES && !over; tries++) {
       // The first time as soon as the server says, if it says so; afterwards ever more slowly.
-      const wait = tries === 0 && retry > 0 ? Math.max(retry, SHORTEST) : Math.max(retry, resumeDelay(tries))
-      await sleep(wait, pause.signal)
-      if (over || lastEventId === undefined) return
+      const delay = tries === 0 && retry > 0 ? Math.max(retry, SHORTEST) : Math.max(retry, resumeDelay(tries))
+      await wait(delay, pause.signal)
+      if (over || lastEventId === undefined) return undefined
       const from = lastEventId
       underway = send(link, { method: 'GET', headers: link.headers({ 'last-event-id': from }) }, reader)
-      const reply = await underway.reply.catch(() => undefined)
-      if (reply && !reply.streamed && !over) throw statusError(link, reply)
+      const end = await underway.reply.catch((error: unknown) => error)
+      if (isConnectionError(end)) {
+        unreached = end.delivered ? 0 : unreached + 1
+        if (unreached === UNREACHED_TRIES) return brokenOff(end)
+      } else if (!over && !(end as Reply).streamed) throw refusal(link, end as Reply)
       if (lastEventId !== from) tries = -1
     }
+    return undefined
   }
 
   run().catch(fail)
@@ -118,6 +128,16 @@ function addressed(received: RpcMessage, id: RpcId): RpcMessage {
 /** A session id consists of visible ASCII (2025-11-25 basic/transports#Session Management); anything else is ignored. */
 function sessionOf(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && /^[\x21-\x7e]+$/.test(header) ? header : undefined
+}
+
+/** The request itself was delivered, whatever became of the attempts to hear the end of it. */
+function brokenOff(error: ConnectionError): ConnectionError {
+  const message = `${error.message}; its answer had broken off before`
+  return new ConnectionError(message, { delivered: true, lost: false }, { cause: error })
+}
+
+function endedEarly({ who }: Link): ConnectionError {
+  return new ConnectionError(`${who} ended its answer without a response`, { delivered: true, lost: false })
 }
 
 function notAnAnswer(link: Link, { status, headers, text }: Reply): ConnectionError {

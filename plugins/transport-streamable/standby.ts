@@ -1,12 +1,14 @@
 import type { ConsolaInstance } from 'consola'
 import { backoff, doubling, reasonOf, sleep, type RpcMessage } from '../../core/index.ts'
-import { isSessionLost, statusError } from './failure.ts'
-import { send } from './http.ts'
+import { send, type Reply } from '../transport-sse/index.ts'
+import { isSessionLost, refusal } from './failure.ts'
 import type { Link } from './link.ts'
-import type { Reply } from './reply.ts'
 
 /** How long a stream must have lived, in milliseconds, for its end to count as harmless. */
 const LONG_LIFE = 30_000
+
+/** Milliseconds between attempts in a row. */
+const DELAYS = { delays: doubling(1000, 60_000), jitter: 0.5 }
 
 export interface StandbyOptions {
   readonly logger: ConsolaInstance
@@ -17,6 +19,8 @@ export interface StandbyOptions {
   onlost(reason: Error): void
   /** Milliseconds before the nth attempt in a row; a growing, jittered one up to a minute where absent. */
   readonly delay?: (attempt: number) => number
+  /** How it pauses, for tests. */
+  readonly wait?: typeof sleep
 }
 
 /**
@@ -24,7 +28,7 @@ export interface StandbyOptions {
  * Messages from the Server). Servers without one answer 405 and are left alone. Ends with `signal`; never rejects.
  */
 export async function standBy(link: Link, options: StandbyOptions): Promise<void> {
-  const { logger, signal, delay = backoff({ delays: doubling(1000, 60_000), jitter: 0.5 }) } = options
+  const { logger, signal, wait = sleep, delay = backoff(DELAYS) } = options
   let lastEventId: string | undefined
   let retry = 0
   let attempt = 0
@@ -42,6 +46,8 @@ export async function standBy(link: Link, options: StandbyOptions): Promise<void
         },
         onid: (id) => (lastEventId = id),
         onretry: (milliseconds) => (retry = milliseconds),
+        // Without this the stream would be cut and, coming back to the same place, cut again.
+        onlong: (_head, _tail, problem) => logger.warn(`the server ${problem}; it was skipped`),
       },
     )
     signal.addEventListener('abort', underway.stop, { once: true })
@@ -59,12 +65,12 @@ export async function standBy(link: Link, options: StandbyOptions): Promise<void
     const end = await listen()
     if (signal.aborted) return
     if (!(end instanceof Error) && !end.streamed) {
-      if (isSessionLost(link, end)) return options.onlost(statusError(link, end))
+      if (isSessionLost(link, end)) return options.onlost(refusal(link, end))
       if (!isPassing(end.status)) return logger.debug(`no stream for messages outside of requests (${end.status})`)
     }
     // A server that closes at once, however gracefully, is asked less and less often.
     if (Date.now() - since >= LONG_LIFE) attempt = 0
-    await sleep(Math.max(retry, delay(attempt++)), signal)
+    await wait(Math.max(retry, delay(attempt++)), signal)
   }
 }
 

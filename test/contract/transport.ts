@@ -110,13 +110,15 @@ export function transportContract(
       const connection = await connect()
       const roots = [{ uri: 'file:///tmp', name: 'tmp' }]
       const asked: string[] = []
+      let sent: Promise<void> | undefined
       const response = await connection.request(toolCall('ask'), {
         party: 'alice',
         onmessage(message) {
           asked.push(message.method)
-          if (isRequest(message)) void connection.send({ jsonrpc: '2.0', id: message.id, result: { roots } })
+          if (isRequest(message)) sent = connection.send({ jsonrpc: '2.0', id: message.id, result: { roots } })
         },
       })
+      await sent
       expect(asked).toEqual(['roots/list'])
       expect(JSON.parse(String(textOf(response)))).toEqual({ roots })
     })
@@ -124,14 +126,46 @@ export function transportContract(
     test('two parties: a question is nobody’s and can be refused', async () => {
       const connection = await connect()
       await connection.request(toolCall('echo', { text: '' }), recorder('bob').exchange)
+      let sent: Promise<void> | undefined
       connection.onmessage = (message) => {
         if (!isRequest(message)) return
-        void connection.send({ jsonrpc: '2.0', id: message.id, error: { code: -32601, message: 'nobody is here' } })
+        sent = connection.send({ jsonrpc: '2.0', id: message.id, error: { code: -32601, message: 'nobody is here' } })
       }
       const { exchange, messages } = recorder('alice')
       const response = await connection.request(toolCall('ask'), exchange)
+      await sent
       expect(response).toMatchObject({ error: { message: expect.stringContaining('nobody is here') } })
       expect(messages).toEqual([])
+    })
+
+    test('what comes after the answer is told with the only party there was', async () => {
+      const connection = await connect()
+      const told: unknown[] = []
+      connection.onmessage = (message, party) => told.push([message.params?.data, party])
+      const { exchange, messages } = recorder('alice')
+      await connection.request(toolCall('late', { text: 'for alice', ms: 50 }), exchange)
+      await until(() => told.length > 0)
+      expect(told).toEqual([['for alice', 'alice']])
+      expect(messages).toEqual([])
+    })
+
+    test('what comes after the answer is told without a party when there were two', async () => {
+      const connection = await connect()
+      const told: unknown[] = []
+      connection.onmessage = (message, party) => told.push([message.params?.data, party])
+      await connection.request(toolCall('echo', { text: '' }), recorder('bob').exchange)
+      await connection.request(toolCall('late', { text: 'whose?', ms: 50 }), recorder('alice').exchange)
+      await until(() => told.length > 0)
+      expect(told).toEqual([['whose?', undefined]])
+    })
+
+    test('what comes before anybody was served is told without a party', async () => {
+      const connection = await connect()
+      const told: unknown[] = []
+      connection.onmessage = (message, party) => told.push([message.params?.data, party])
+      await connection.request(toolCall('late', { text: 'hello?', ms: 50 }), recorder('').exchange)
+      await until(() => told.length > 0)
+      expect(told).toEqual([['hello?', undefined]])
     })
 
     test('a changed list concerns everybody', async () => {

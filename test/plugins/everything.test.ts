@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Connection } from '../../core/index.ts'
+import transportSse from '../../plugins/transport-sse/index.ts'
 import transportStdio from '../../plugins/transport-stdio/index.ts'
 import transportStreamable from '../../plugins/transport-streamable/index.ts'
 import { initialize, recorder, toolCall, transportContext } from '../fixtures/transport/context.ts'
@@ -7,7 +8,7 @@ import { adapterOf, fixture, startScript, type RunningServer } from '../fixtures
 
 const everything = fixture('../../../node_modules/@modelcontextprotocol/server-everything/dist/index.js')
 
-/** Servers that others wrote, over both transports. */
+/** Servers that others wrote, over every transport. */
 describe('server-everything', () => {
   let connection: Connection | undefined
   let server: RunningServer | undefined
@@ -35,6 +36,15 @@ describe('server-everything', () => {
     await use(
       await adapter.connect({ command: process.execPath, args: [everything, 'stdio'] }, transportContext().context),
     )
+  })
+
+  test.each([
+    ['HTTP+SSE', transportSse()],
+    ['HTTP+SSE that nobody told us of', transportStreamable()],
+  ])('over %s', async (_name, plugin) => {
+    const adapter = await adapterOf(plugin)
+    server = await startScript(['--import', fixture('loopback.ts'), everything, 'sse'])
+    await use(await adapter.connect({ url: server.url.replace('/mcp', '/sse') }, transportContext().context))
   })
 
   test('over Streamable HTTP', async () => {

@@ -21,7 +21,7 @@ test('an empty configuration has every default', () => {
     allowedOrigins: [],
     trustedProxies: [],
     secret: undefined,
-    plugins: ['transport-stdio', 'transport-streamable', 'storage-fs', 'reload'],
+    plugins: ['transport-stdio', 'transport-streamable', 'transport-sse', 'storage-fs', 'reload'],
     servers: [],
     nameLimit: 64,
     limits: {

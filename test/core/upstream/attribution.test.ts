@@ -94,6 +94,28 @@ describe('asks and logs', () => {
   })
 })
 
+describe('the only party', () => {
+  test('is the one that was served, also when nothing of it is open any more', () => {
+    const attribution = createAttribution()
+    expect(attribution.party).toBeUndefined()
+    attribution.open(1, exchange(''))
+    expect(attribution.party).toBeUndefined()
+    attribution.open(2, exchange('alice'))()
+    expect(attribution.party).toBe('alice')
+    attribution.open(3, exchange('alice'))
+    expect(attribution.party).toBe('alice')
+  })
+
+  test('is nobody for ever once a second one was served', () => {
+    const attribution = createAttribution()
+    attribution.open(1, exchange('alice'))()
+    attribution.open(2, exchange('bob'))()
+    expect(attribution.party).toBeUndefined()
+    attribution.open(3, exchange('alice'))
+    expect(attribution.party).toBeUndefined()
+  })
+})
+
 describe('a question taken back', () => {
   const cancelled = (requestId: number) => note('notifications/cancelled', { requestId })
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createLineFramer } from '../../../plugins/transport-stdio/lines.ts'
-import { responseId } from '../../../plugins/transport-stdio/oversize.ts'
+import { responseId } from '../../../core/wire/oversize.ts'
 
 function frame(chunks: readonly Buffer[], maxBytes = 1_000_000) {
   const lines: string[] = []

@@ -1,33 +1,12 @@
-import { afterEach, describe, expect, test } from 'vitest'
-import type { Connection, TransportContext } from '../../../core/index.ts'
+import { describe, expect, test } from 'vitest'
+import type { TransportContext } from '../../../core/index.ts'
 import transportStreamable, { entrySchema } from '../../../plugins/transport-streamable/index.ts'
-import { initialize, recorder, toolCall, transportContext, until } from '../../fixtures/transport/context.ts'
+import { clientOf, failureOf, ok } from '../../fixtures/transport/client.ts'
+import { initialize, recorder, toolCall, until } from '../../fixtures/transport/context.ts'
 import { json, serve, stream, withSession, type Handler } from '../../fixtures/transport/http-server.ts'
 import { adapterOf } from '../../fixtures/transport/start.ts'
 
-const toClose: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  for (const thing of toClose.splice(0).toReversed()) await thing.close()
-})
-
-async function connect(url: string, headers: Record<string, string> = {}, overrides: Partial<TransportContext> = {}) {
-  const adapter = await adapterOf(transportStreamable())
-  const told = transportContext({ name: 'x', ...overrides })
-  const connection: Connection = await adapter.connect({ url, headers }, told.context)
-  toClose.push(connection)
-  return { connection, lines: told.lines }
-}
-async function start(handler: Handler, headers?: Record<string, string>, overrides?: Partial<TransportContext>) {
-  const server = await serve(handler)
-  toClose.push(server)
-  return { ...server, ...(await connect(server.url, headers, overrides)) }
-}
-const failureOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => expect.fail('no error'),
-    (error: unknown) => error,
-  )
-const ok = (id: unknown, result: object = { ok: true }) => ({ jsonrpc: '2.0', id, result })
+const { connect, start } = clientOf(transportStreamable())
 
 describe('requests', () => {
   test('a JSON answer and an event stream are one', async () => {
@@ -169,7 +148,7 @@ describe('failures', () => {
     expect(response).toMatchObject({ error: { message: 'no cheese' } })
   })
 
-  test('a redirect is not followed', async () => {
+  test('a redirect to another origin is not followed', async () => {
     const error = await failure((_seen, response) => {
       response.writeHead(308, { location: 'https://new.test/mcp?token=hidden' }).end()
     })
@@ -229,60 +208,6 @@ describe('failures', () => {
       status: 404,
       lost: false,
     })
-  })
-})
-
-describe('a stream that is cut before the response', () => {
-  test('without an event id: failed, perhaps done', async () => {
-    const { connection } = await start((_seen, response) => {
-      stream(response)
-      setTimeout(() => response.destroy(), 20)
-    })
-    const error = await failureOf(connection.request(toolCall('x'), recorder().exchange))
-    expect(error).toMatchObject({ delivered: true, lost: false })
-  })
-
-  test.each(['closed', 'broken'])('with an event id: resumed from there (%s)', async (how) => {
-    const progress = (n: number) => ({
-      jsonrpc: '2.0',
-      method: 'notifications/progress',
-      params: { progressToken: 1, n },
-    })
-    let asked: unknown
-    const { connection, requests } = await start(
-      withSession(
-        ({ body }, response) => {
-          asked = body.id
-          stream(response, { id: 'a', retry: 10 }, { id: 'b', data: progress(1) })
-          setTimeout(() => (how === 'closed' ? response.end() : response.destroy()), 20)
-        },
-        {
-          GET({ headers }, response) {
-            if (headers['last-event-id'] === undefined) return void response.writeHead(405).end()
-            stream(response, { id: 'c', data: progress(2) }, { id: 'd', data: ok(asked) })
-            response.end()
-          },
-        },
-      ),
-    )
-    await initialize(connection)
-    const { exchange, messages } = recorder()
-    expect(await connection.request(toolCall('x'), exchange)).toMatchObject({ result: { ok: true } })
-    expect(messages.map(({ params }) => params?.n)).toEqual([1, 2])
-    const resumed = requests.filter(({ headers }) => headers['last-event-id'] !== undefined)
-    expect(resumed.map(({ headers }) => [headers['last-event-id'], headers['mcp-session-id']])).toEqual([
-      ['b', 'session-1'],
-    ])
-  })
-
-  test('and cannot be resumed: the status is told', async () => {
-    const { connection } = await start(({ method }, response) => {
-      if (method === 'GET') return void response.writeHead(405).end()
-      stream(response, { id: 'a', retry: 10 })
-      response.end()
-    })
-    const error = await failureOf(connection.request(toolCall('x'), recorder().exchange))
-    expect(error).toMatchObject({ delivered: true, lost: false, status: 405 })
   })
 })
 

@@ -1,4 +1,4 @@
-import type { RpcId } from '../../core/index.ts'
+import type { RpcId } from './jsonrpc.ts'
 
 const ID = String.raw`(-?\d+|"(?:[^"\\]|\\.)*")`
 const VERSION = String.raw`(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?`
