@@ -99,8 +99,13 @@ async function assemble(
     config,
     adapters: slots.transports,
     logger,
+    store,
+    listener: {
+      onlists: (kinds) => gateway.refresh(kinds),
+      onevent: (source, event) => gateway.heard(source, event),
+      peerOf: (party) => gateway.peerOf(party),
+    },
     processGroup: (pid) => groups.record(pid),
-    onlists: (kinds) => gateway.refresh(kinds),
     onstatus(status, before) {
       for (const listener of listeners) listener(status)
       if (status.state === before.state) return
@@ -130,7 +135,7 @@ async function assemble(
 
   let isReady = false
   let closing = false
-  const ready = upstreams.settled().then(() => void (isReady = true))
+  const ready = upstreams.connected.then(() => void (isReady = true))
   const statuses = () => upstreams.all.map(({ status }) => status)
   const endpoint = createEndpoint({
     authenticate: createAuthenticator(slots.auth, slots.access),

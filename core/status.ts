@@ -1,5 +1,5 @@
-/** Where an upstream stands. */
-export type UpstreamState = 'connecting' | 'up' | 'down' | 'invalid' | 'disabled'
+/** Where an upstream stands; `idle`: connected when it is needed. */
+export type UpstreamState = 'connecting' | 'up' | 'idle' | 'down' | 'invalid' | 'disabled'
 
 /** What tables and `/readyz` show of an upstream. */
 export interface UpstreamStatus {

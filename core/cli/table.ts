@@ -14,7 +14,7 @@ const COLOURS = {
   down: 'red',
   invalid: 'red',
   connecting: 'yellow',
-  disabled: 'gray',
+  disabled: 'gray', idle: 'gray',
 } as const satisfies Record<UpstreamState, string>
 
 /** The table of upstreams: one line each under a heading, no line wider than `width`. */

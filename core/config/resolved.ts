@@ -3,7 +3,7 @@ import type { JsonObject } from '../wire/jsonrpc.ts'
 
 export type LogLevelName = 'error' | 'warn' | 'info' | 'debug' | 'trace'
 
-type Isolation = 'auto' | 'shared' | 'user' | 'session'
+export type Isolation = 'auto' | 'shared' | 'user' | 'session'
 
 /** What the proxy itself reads of a server entry; the rest belongs to the transport. Times in milliseconds. */
 export interface ServerSettings {

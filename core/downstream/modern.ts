@@ -2,7 +2,7 @@ import type { ConsolaInstance } from 'consola'
 import { FastResponse } from 'srvx'
 import type { Principal } from '../auth.ts'
 import { RpcError } from '../errors.ts'
-import type { Call } from '../gateway/call.ts'
+import type { Call, LogLevel, Method, Peer } from '../gateway/call.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { problem, rpcProblem } from '../http/errors.ts'
 import { ErrorCode } from '../wire/codes.ts'
@@ -15,18 +15,21 @@ import {
   isRequest,
   notification,
   success,
+  type JsonObject,
   type RpcErrorBody,
+  type RpcId,
   type RpcNotification,
   type RpcRequest,
   type RpcResponse,
 } from '../wire/jsonrpc.ts'
 import { errorBody } from './errors.ts'
 import type { DownstreamFace } from './face.ts'
+import { isAtLeast } from './levels.ts'
 import { createListeners } from './listen.ts'
 import { Reply, takesStreams } from './reply.ts'
 import { isMethod, nextRequestId, refuseAsk } from './requests.ts'
 import { discovery, stamp } from './results.ts'
-import { checkEnvelope } from './validate.ts'
+import { checkEnvelope, checkLogLevel } from './validate.ts'
 
 export interface ModernFaceOptions {
   readonly gateway: Gateway
@@ -35,9 +38,21 @@ export interface ModernFaceOptions {
   readonly logger: ConsolaInstance
 }
 
+/** How long (ms) clients may keep what `server/discover` answers, once it changes no more by itself. */
+const DISCOVERY_LIFE = 3_600_000
+
+/** A request for the gateway. */
+interface Asked {
+  readonly id: RpcId
+  readonly method: Method
+  readonly envelope: Envelope
+  readonly peer: Peer
+  readonly logLevel?: LogLevel
+}
+
 /** The stateless revision 2026-07-28 over Streamable HTTP: every request stands for itself. */
 export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
-  const { gateway, logger } = options
+  const { gateway, oneParty, logger } = options
   const listeners = createListeners(gateway)
   const open = new Set<AbortController>()
 
@@ -54,20 +69,48 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
     }
     const envelope = checkEnvelope(request.headers, message)
     if ('code' in envelope) return refuse(message, envelope)
-    if (message.method === 'server/discover') return respond(success(message.id, discovery()))
-    if (message.method === 'subscriptions/listen') return listeners.listen(request, message)
-    if (!isMethod(message.method)) {
-      return refuse(message, { code: ErrorCode.MethodNotFound, message: `Method not found: ${message.method}` })
+    const logLevel = checkLogLevel(message)
+    if (typeof logLevel === 'object') return refuse(message, logLevel)
+    if (message.method === 'server/discover') return respond(success(message.id, discover(principal)))
+    const peer = peerOf(envelope, principal)
+    if (message.method === 'subscriptions/listen') {
+      return listeners.listen(request, message, peer, () => leave(peer))
     }
-    return exchange(request, message, envelope, principal)
+    const { method } = message
+    if (!isMethod(method)) {
+      return refuse(message, { code: ErrorCode.MethodNotFound, message: `Method not found: ${method}` })
+    }
+    return exchange(request, { id: message.id, method, envelope, peer, ...(logLevel && { logLevel }) })
   }
 
-  function exchange(
-    request: Request,
-    message: RpcRequest,
-    envelope: Envelope,
-    principal: Principal,
-  ): Promise<Response> {
+  function discover(principal: Principal): JsonObject {
+    return discovery({
+      instructions: gateway.instructions(principal),
+      // While servers are on their first connect, more of them may yet have something to say.
+      ttlMs: gateway.settling ? 0 : DISCOVERY_LIFE,
+      isPublic: principal.permissions === undefined,
+    })
+  }
+
+  function peerOf({ clientCapabilities, clientInfo }: Envelope, principal: Principal): Peer {
+    return {
+      principal,
+      party: oneParty ? principal.id : nextRequestId(),
+      client: {
+        capabilities: isObject(clientCapabilities) ? clientCapabilities : {},
+        ...(isObject(clientInfo) && { info: clientInfo }),
+      },
+      notify: () => {},
+      ask: refuseAsk,
+    }
+  }
+
+  /** A party of one request is gone with it. */
+  function leave({ party }: Peer): void {
+    if (!oneParty) gateway.release(party)
+  }
+
+  function exchange(request: Request, asked: Asked): Promise<Response> {
     const controller = new AbortController()
     const cancel = () => controller.abort()
     // In this revision closing the stream is how a client cancels (basic/patterns/cancellation).
@@ -80,44 +123,37 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
       status: statusOf,
       ondisconnect: cancel,
     })
-    void answer(message, envelope, principal, controller.signal, reply).then((response) => {
+    void answer(asked, controller.signal, reply).then((response) => {
       open.delete(controller)
       request.signal.removeEventListener('abort', cancel)
       reply.end(response)
+      leave(asked.peer)
     })
     return reply.response
   }
 
-  async function answer(
-    { id, method }: RpcRequest,
-    { params, progressToken, clientCapabilities, clientInfo }: Envelope,
-    principal: Principal,
-    signal: AbortSignal,
-    reply: Reply,
-  ): Promise<RpcResponse> {
+  async function answer(asked: Asked, signal: AbortSignal, reply: Reply): Promise<RpcResponse> {
+    const { id, method, envelope, peer, logLevel } = asked
     const requestId = nextRequestId()
-    if (!isMethod(method))
-      return failure(id, { code: ErrorCode.MethodNotFound, message: `Method not found: ${method}` })
     const call: Call = {
+      ...peer,
       method,
-      params,
-      principal,
-      party: options.oneParty ? principal.id : requestId,
-      client: {
-        capabilities: isObject(clientCapabilities) ? clientCapabilities : {},
-        ...(isObject(clientInfo) && { info: clientInfo }),
-      },
+      params: envelope.params,
       signal,
-      progress: progressToken !== undefined,
+      progress: envelope.progressToken !== undefined,
+      ...(logLevel && { logLevel }),
       requestId,
-      notify: (notice) => relay(notice, progressToken, reply),
-      ask: refuseAsk,
+      notify(message) {
+        const notice = noticeFor(asked, message)
+        if (notice !== undefined) reply.send(notice)
+      },
     }
     try {
       const outcome = await gateway.call(call)
       if (outcome.kind === 'complete') return success(id, stamp(method, outcome.result))
       throw new RpcError(ErrorCode.InternalError, 'The server needs input, which cannot be passed on yet')
     } catch (error) {
+      if (signal.aborted) return failure(id, { code: ErrorCode.InternalError, message: 'Request cancelled' })
       return failure(id, ofThisEra(errorBody(error, requestId, logger)))
     }
   }
@@ -131,10 +167,14 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
   }
 }
 
-/** Logs are not passed on: the endpoint declares no `logging`. */
-function relay(message: RpcNotification, progressToken: string | number | undefined, reply: Reply): void {
-  if (message.method !== 'notifications/progress' || progressToken === undefined) return
-  reply.notify(notification(message.method, { ...message.params, progressToken }))
+/** What a client is told of its call: progress under its own token, and the log if it asked for it, from that level up. */
+function noticeFor({ envelope, logLevel }: Asked, message: RpcNotification): RpcNotification | undefined {
+  if (message.method === 'notifications/message') {
+    return logLevel !== undefined && isAtLeast(logLevel, message) ? message : undefined
+  }
+  const { progressToken } = envelope
+  if (message.method !== 'notifications/progress' || progressToken === undefined) return undefined
+  return notification(message.method, { ...message.params, progressToken })
 }
 
 /** 2026-07-28 has no code of its own for missing resources (basic/index#Error Codes). */

@@ -1,5 +1,5 @@
 import { FastResponse } from 'srvx'
-import type { RpcNotification, RpcResponse } from '../wire/jsonrpc.ts'
+import type { RpcNotification, RpcRequest, RpcResponse } from '../wire/jsonrpc.ts'
 import { serialise } from '../wire/serialise.ts'
 import { openChannel, STREAM_HEADERS, type Channel } from './channel.ts'
 
@@ -40,9 +40,9 @@ export class Reply {
     if (options.streams && options.expected > 0) this.#opening = setTimeout(() => this.#open(), OPEN_AFTER)
   }
 
-  /** Sends a notification ahead of the responses; dropped where the client takes no streams, and after the end. */
-  notify(message: RpcNotification): void {
-    if (this.#options.streams && this.#waiting > 0) this.#open().send(message)
+  /** Sends a message ahead of the responses. False when it went nowhere: the client takes no streams, has left, or this is after the end. */
+  send(message: RpcNotification | RpcRequest): boolean {
+    return this.#options.streams && this.#waiting > 0 && this.#open().send(message)
   }
 
   /** One response; the last one ends the reply. */

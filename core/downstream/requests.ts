@@ -36,9 +36,10 @@ export async function refuseAsk(ask: Ask): Promise<JsonObject> {
 /** What the endpoint says of itself: the same whatever servers are behind it, so that no client waits for one. */
 export const CAPABILITIES: JsonObject = {
   tools: { listChanged: true },
-  resources: { listChanged: true },
+  resources: { subscribe: true, listChanged: true },
   prompts: { listChanged: true },
   completions: {},
+  logging: {},
 }
 
 /** The notification that tells a client of a changed list. */

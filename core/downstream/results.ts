@@ -36,14 +36,21 @@ function add(method: Method, result: JsonObject): JsonObject {
   }
 }
 
-/** The answer to `server/discover`: the same whatever servers are behind the endpoint. */
-export function discovery(): JsonObject {
+/** The answer to `server/discover`. The capabilities are the same whatever servers are behind the endpoint; what these say of themselves is not. */
+export function discovery(said: {
+  readonly instructions: string | undefined
+  /** Ms that the answer may be kept. */
+  readonly ttlMs: number
+  /** Whether it is the same for everybody. */
+  readonly isPublic: boolean
+}): JsonObject {
   return {
     resultType: 'complete',
     supportedVersions: MODERN_VERSIONS,
     capabilities: CAPABILITIES,
-    ttlMs: 3_600_000,
-    cacheScope: 'public',
+    ...(said.instructions && { instructions: said.instructions }),
+    ttlMs: said.ttlMs,
+    cacheScope: said.isPublic ? 'public' : 'private',
     _meta: { [Meta.serverInfo]: SERVER_INFO },
   }
 }

@@ -2,23 +2,10 @@ import { randomBytes } from 'node:crypto'
 import type { Principal } from '../auth.ts'
 import type { Keys } from '../keys.ts'
 import type { Store } from '../storage.ts'
-import { isObject, type JsonObject, type RpcId } from '../wire/jsonrpc.ts'
-import type { Channel } from './channel.ts'
-
-/** One legacy client's MCP session. All but the open calls and the stream is inside its sealed id. */
-export interface Session {
-  /** The `Mcp-Session-Id`. */
-  readonly id: string
-  /** Random and unique: the isolation key of its calls. */
-  readonly party: string
-  readonly protocolVersion: string
-  readonly capabilities: JsonObject
-  readonly clientInfo: JsonObject
-  /** Open calls by the client's request id. */
-  readonly calls: Map<RpcId, AbortController>
-  /** The GET stream, while there is one. */
-  channel?: Channel
-}
+import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
+import { withdrawAsks } from './asks.ts'
+import { readLevel } from './levels.ts'
+import { isBusy, type Session } from './session.ts'
 
 interface SessionStart {
   readonly protocolVersion: string
@@ -31,6 +18,8 @@ export interface Sessions {
   open(start: SessionStart, principal: Principal): Session
   /** The session of an id, `undefined` when it is unknown, ended, too old, or somebody else's. */
   find(id: string, principal: Principal): Promise<Session | undefined>
+  /** Keeps what the client has set, for whoever picks the session up again. Rejects `ProxyError`. */
+  save(session: Session): Promise<void>
   /** Ends a session for good, also for a later run. */
   end(session: Session): Promise<void>
   /** Every session in memory. */
@@ -40,7 +29,6 @@ export interface Sessions {
 interface Cached {
   readonly session: Session
   readonly owner: string
-  readonly expires: number
   /** Since it was last considered for forgetting. */
   used: boolean
 }
@@ -53,8 +41,8 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
   const { keys, store, life } = options
   const cache = new Map<string, Cached>()
 
-  function remember(session: Session, owner: string, expires: number): Session {
-    cache.set(session.id, { session, owner, expires, used: false })
+  function remember(session: Session, owner: string): Session {
+    cache.set(session.id, { session, owner, used: false })
     if (cache.size > CACHE) forgetOne()
     return session
   }
@@ -65,7 +53,7 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
     for (const [id, cached] of cache) {
       // All are busy: better a few too many than one cut off.
       if (left-- === 0) return
-      if (!cached.used && cached.session.calls.size === 0 && cached.session.channel === undefined) {
+      if (!cached.used && !isBusy(cached.session)) {
         cache.delete(id)
         return
       }
@@ -84,32 +72,47 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
       const owner = ownerOf(principal)
       const sealed = [start.protocolVersion, capabilities, clientInfo, owner, created, party]
       const id = keys.seal('session', JSON.stringify(sealed))
-      const session = { id, party, protocolVersion: start.protocolVersion, capabilities, clientInfo, calls: new Map() }
-      return remember(session, owner, created + life)
+      const { protocolVersion } = start
+      const expires = created + life
+      return remember({ id, party, protocolVersion, capabilities, clientInfo, expires, calls: new Map() }, owner)
     },
 
     async find(id, principal) {
       const owner = ownerOf(principal)
       const cached = cache.get(id)
       if (cached !== undefined) {
-        if (cached.owner !== owner || cached.expires < Date.now()) return undefined
+        if (cached.owner !== owner || cached.session.expires < Date.now()) return undefined
         cached.used = true
         return cached.session
       }
       const sealed = unseal(keys.open('session', id))
       if (sealed === undefined || sealed.owner !== owner || sealed.created + life < Date.now()) return undefined
-      if ((await store.get(tombstone(sealed.session.party))) !== undefined) return undefined
+      const { party } = sealed.session
+      const [ended, kept] = await Promise.all([store.get(tombstone(party)), store.get<JsonObject>(row(party))])
+      if (ended !== undefined) return undefined
+      const expires = sealed.created + life
       // Two requests may come at once: both must get the same session.
       return (
-        cache.get(id)?.session ?? remember({ ...sealed.session, id, calls: new Map() }, owner, sealed.created + life)
+        cache.get(id)?.session ??
+        remember({ ...sealed.session, ...settingsOf(kept), id, expires, calls: new Map() }, owner)
       )
+    },
+
+    async save(session) {
+      // It may have ended while this was being set: no row may come after it.
+      if (cache.get(session.id)?.session !== session) return
+      const { party, level, uris, expires } = session
+      const settings: JsonObject = { ...(level && { level }), ...(uris && { uris: [...uris] }) }
+      await store.put(row(party), settings, { ttl: expires - Date.now() })
     },
 
     async end(session) {
       cache.delete(session.id)
-      session.channel?.close()
+      session.stream?.channel.close()
       for (const call of session.calls.values()) call.abort()
+      withdrawAsks(session, 'the session has ended')
       await store.put(tombstone(session.party), 1, { ttl: life })
+      if (session.level !== undefined || session.uris !== undefined) await store.take(row(session.party))
     },
 
     *live() {
@@ -120,6 +123,16 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
 
 function tombstone(party: string): string {
   return `session-ended:${party}`
+}
+
+function row(party: string): string {
+  return `session-settings:${party}`
+}
+
+function settingsOf(kept: JsonObject | undefined): Pick<Session, 'level' | 'uris'> {
+  const level = readLevel(kept?.level)
+  const uris = Array.isArray(kept?.uris) ? kept.uris.filter((uri) => typeof uri === 'string') : undefined
+  return { ...(level && { level }), ...(uris && { uris: new Set(uris) }) }
 }
 
 function ownerOf(principal: Principal): string {

@@ -1,8 +1,10 @@
+import type { LogLevel } from '../gateway/call.ts'
 import { ErrorCode } from '../wire/codes.ts'
-import { openEnvelope, type Envelope } from '../wire/envelope.ts'
+import { Meta, openEnvelope, type Envelope } from '../wire/envelope.ts'
 import { decodeHeaderValue, mirroredName } from '../wire/headers.ts'
 import { isObject, type RpcErrorBody, type RpcRequest } from '../wire/jsonrpc.ts'
 import { isModernVersion, MODERN_VERSIONS } from '../wire/versions.ts'
+import { readLevel } from './levels.ts'
 
 /** Checks a request's envelope and the headers that mirror its body (2026-07-28 streamable-http#Server Validation). */
 export function checkEnvelope(headers: Headers, request: RpcRequest): Envelope | RpcErrorBody {
@@ -19,6 +21,13 @@ export function checkEnvelope(headers: Headers, request: RpcRequest): Envelope |
     }
   }
   return isObject(clientCapabilities) ? envelope : missing('clientCapabilities')
+}
+
+/** The log level a request asks for; `undefined`: it wants no log. Any other value is an error (2026-07-28 basic/index#_meta). */
+export function checkLogLevel({ params }: RpcRequest): LogLevel | undefined | RpcErrorBody {
+  const meta = params?._meta
+  const asked = isObject(meta) ? meta[Meta.logLevel] : undefined
+  return asked === undefined ? undefined : (readLevel(asked) ?? missing('logLevel'))
 }
 
 function missing(key: string): RpcErrorBody {

@@ -12,10 +12,16 @@ export type Method =
   | 'prompts/get'
   | 'completion/complete'
 
+/** Severity of log messages, least severe first (2025-11-25 server/utilities/logging; RFC 5424 §6.2.1). */
+export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
 /** A question of a server to the user: elicitation, sampling or roots. */
 export interface Ask {
   readonly method: string
   readonly params?: JsonObject
+  /** Which of the client's calls it is about cannot be told: it does not end with the one it is asked on. */
+  readonly unbound?: true
 }
 
 /** The client behind a call or a legacy session. */
@@ -39,6 +45,8 @@ export interface Call extends Peer {
   readonly signal: AbortSignal
   /** Whether the client wants progress. */
   readonly progress: boolean
+  /** The least severe log messages the client wants; absent: none. */
+  readonly logLevel?: LogLevel
   /** For the log, and carried by errors to the client. */
   readonly requestId: string
 }

@@ -1,28 +1,40 @@
 import type { ConsolaInstance } from 'consola'
+import type { Principal } from '../auth.ts'
 import { RpcError } from '../errors.ts'
 import { compose, type Middleware } from '../middleware.ts'
 import { ErrorCode } from '../wire/codes.ts'
-import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
-import { complete, type Call, type Method, type Outcome } from './call.ts'
+import { isObject } from '../wire/jsonrpc.ts'
+import { complete, type Call, type Method, type Outcome, type Peer } from './call.ts'
 import { buildCatalogue, type Catalogue, type Target } from './catalogue.ts'
+import type { GatewayEvent } from './ears.ts'
+import { mergeInstructions } from './instructions.ts'
 import type { Names } from './names.ts'
 import { Pages } from './pages.ts'
-import { allowedNames, openSources } from './permissions.ts'
-import type { ListKind, Source, Sources } from './source.ts'
+import { allowedNames, isOpen } from './permissions.ts'
+import type { ListKind, Source, SourceEvent, Sources } from './source.ts'
+import { createSubscriptions, notFound, type Subscription } from './subscriptions.ts'
 
-/** A merged list has changed. */
-export interface ListChange {
-  readonly kind: 'tools' | 'prompts' | 'resources'
-}
+export type { GatewayEvent } from './ears.ts'
+export type { Subscription } from './subscriptions.ts'
 
 /** The middle: takes calls of no era, knows who offers what, and carries each call to its server. */
 export interface Gateway {
   /** Throws `RpcError`. */
   call(call: Call): Promise<Outcome>
-  /** Hears of changed lists, several changes of one moment as one; call the result to stop. */
-  subscribe(listener: (change: ListChange) => void): () => void
-  /** Some server's list is new: merge again. */
+  /** Rejects `RpcError` ResourceNotFound unless some server offers this resource to the principal. */
+  checkResource(principal: Principal, uri: string): Promise<void>
+  /** Opens an ear for changed lists (several changes of one moment as one), resources, and logs outside of calls. */
+  subscribe(peer: Peer, on: (event: GatewayEvent) => void): Subscription
+  /** The peer of a party that has an open stream, subscribed last. */
+  peerOf(party: string): Peer | undefined
+  /** A server said something outside of any call. */
+  heard(source: Source, event: SourceEvent): void
+  /** Some server's lists of these kinds are new, or, with none, its instructions: merge again. */
   refresh(kinds: readonly ListKind[]): void
+  /** The party is gone for good. */
+  release(party: string): void
+  /** What the servers that a principal may use tell models about themselves, merged. */
+  instructions(principal: Principal): string | undefined
   /** Whether lists may still grow because servers are on their first connect. */
   readonly settling: boolean
   close(): void
@@ -37,9 +49,6 @@ export interface GatewayOptions {
   readonly firstListWait: number
 }
 
-/** How long changes are gathered before clients hear of them, in ms. */
-const GATHER = 50
-
 type Handler = (call: Call) => Promise<Outcome>
 
 export function createGateway(options: GatewayOptions): Gateway {
@@ -49,15 +58,20 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (!warned.has(message)) logger.warn(message)
     warned.add(message)
   }
-  const build = (): Catalogue => buildCatalogue(sources.all, options.names, warn)
-  let catalogue = build()
-  let pages = new Pages(catalogue)
-  const changes = gatherChanges()
+  const build = (): Merged => merge(sources, buildCatalogue(sources.all, options.names, warn))
+  let merged = build()
+  const subscriptions = createSubscriptions({
+    ownerOf(principal, uri) {
+      const source = merged.catalogue.resource(uri)
+      return source && isOpen(merged.catalogue.items.tools, principal, source) ? source : undefined
+    },
+    more: async () => (sources.pending ? sources.settled(options.firstListWait) : undefined),
+  })
 
   const list = (kind: ListKind): Handler => {
     return async ({ principal, params }) => {
       if (sources.pending) await sources.settled(options.firstListWait)
-      return complete(pages.page(kind, principal, params.cursor))
+      return complete(merged.pages.page(kind, principal, params.cursor))
     }
   }
 
@@ -71,15 +85,17 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const named = (call: Call, kind: 'tool' | 'prompt', name: unknown): Promise<Target> =>
     find(() =>
-      typeof name === 'string' && allowedNames(call.principal)(name) ? catalogue[kind](name) : undefined,
+      typeof name === 'string' && allowedNames(call.principal)(name) ? merged.catalogue[kind](name) : undefined,
     ).then((target) => target ?? unknownName(kind, name))
 
-  const ofUri = async (call: Call, uri: unknown, look: (uri: string) => Source | undefined): Promise<Source> => {
-    const source = await find(() => (typeof uri === 'string' ? look(uri) : undefined))
-    const open = call.principal.permissions && openSources(catalogue.items.tools, allowedNames(call.principal))
-    if (source === undefined || (open !== undefined && !open.has(source))) return unknownResource(uri)
+  const ofUri = async (principal: Principal, uri: unknown, look: (uri: string) => Source | undefined) => {
+    if (typeof uri !== 'string') throw new RpcError(ErrorCode.InvalidParams, '"uri" must be the URI of a resource')
+    const source = await find(() => look(uri))
+    if (source === undefined || !isOpen(merged.catalogue.items.tools, principal, source)) throw notFound(uri)
     return source
   }
+  const ofResource = (principal: Principal, uri: unknown) =>
+    ofUri(principal, uri, (uri) => merged.catalogue.resource(uri))
 
   const handlers: Readonly<Record<Method, Handler>> = {
     'tools/list': list('tools'),
@@ -88,7 +104,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     'resources/templates/list': list('templates'),
     'tools/call': async (call) => deliver(await named(call, 'tool', call.params.name), call),
     'prompts/get': async (call) => deliver(await named(call, 'prompt', call.params.name), call),
-    'resources/read': async (call) => (await ofUri(call, call.params.uri, (uri) => catalogue.resource(uri))).call(call),
+    'resources/read': async (call) => (await ofResource(call.principal, call.params.uri)).call(call),
     'completion/complete': async (call) => {
       const ref = call.params.ref
       if (!isObject(ref)) throw new RpcError(ErrorCode.InvalidParams, 'completion/complete: "ref" must be an object')
@@ -96,23 +112,30 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { source, name } = await named(call, 'prompt', ref.name)
         return source.call({ ...call, params: { ...call.params, ref: { ...ref, name } } })
       }
-      const owner = (uri: string) => catalogue.template(uri) ?? catalogue.resource(uri)
-      return (await ofUri(call, ref.uri, owner)).call(call)
+      const owner = (uri: string) => merged.catalogue.template(uri) ?? merged.catalogue.resource(uri)
+      return (await ofUri(call.principal, ref.uri, owner)).call(call)
     },
   }
 
   return {
     call: compose(options.middleware, (call) => handlers[call.method](call)),
-    subscribe: (listener) => changes.subscribe(listener),
+    checkResource: async (principal, uri) => void (await ofResource(principal, uri)),
+    subscribe: (peer, on) => subscriptions.open(peer, on),
+    peerOf: (party) => subscriptions.peerOf(party),
+    heard: (source, event) => subscriptions.heard(source, event),
     refresh(kinds) {
-      catalogue = build()
-      pages = new Pages(catalogue)
-      for (const kind of kinds) changes.add(kind === 'templates' ? 'resources' : kind)
+      merged = build()
+      for (const kind of kinds) subscriptions.changed(kind === 'templates' ? 'resources' : kind)
+      subscriptions.reroute()
     },
+    release(party) {
+      for (const source of sources.all) source.release(party)
+    },
+    instructions: (principal) => merged.instructions(principal),
     get settling() {
       return sources.pending
     },
-    close: () => changes.close(),
+    close: () => subscriptions.close(),
   }
 }
 
@@ -125,34 +148,26 @@ function unknownName(kind: 'tool' | 'prompt', name: unknown): never {
   throw new RpcError(ErrorCode.InvalidParams, `Unknown ${kind}: ${name}`)
 }
 
-function unknownResource(uri: unknown): never {
-  if (typeof uri !== 'string') throw new RpcError(ErrorCode.InvalidParams, '"uri" must be the URI of a resource')
-  const data: JsonObject = { uri }
-  throw new RpcError(ErrorCode.ResourceNotFound, `Resource not found: ${uri}`, data)
+/** All that is made once per change of what servers offer. */
+interface Merged {
+  readonly catalogue: Catalogue
+  readonly pages: Pages
+  readonly instructions: (principal: Principal) => string | undefined
 }
 
-function gatherChanges() {
-  const listeners = new Set<(change: ListChange) => void>()
-  const waiting = new Set<ListChange['kind']>()
-  let timer: NodeJS.Timeout | undefined
-  const flush = () => {
-    timer = undefined
-    const kinds = [...waiting]
-    waiting.clear()
-    for (const kind of kinds) for (const listener of listeners) listener({ kind })
-  }
+function merge({ all }: Sources, catalogue: Catalogue): Merged {
+  const ready = new WeakMap<object, { readonly text: string | undefined }>()
   return {
-    add(kind: ListChange['kind']) {
-      waiting.add(kind)
-      timer ??= setTimeout(flush, GATHER).unref()
-    },
-    subscribe(listener: (change: ListChange) => void) {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
-    close() {
-      clearTimeout(timer)
-      listeners.clear()
+    catalogue,
+    pages: new Pages(catalogue),
+    instructions(principal) {
+      const key = principal.permissions ?? all
+      let merged = ready.get(key)
+      if (merged === undefined) {
+        const open = all.filter((source) => isOpen(catalogue.items.tools, principal, source))
+        ready.set(key, (merged = { text: mergeInstructions(open) }))
+      }
+      return merged.text
     },
   }
 }

@@ -27,12 +27,24 @@ export function visibleItems(
   if (principal.permissions === undefined) return items[kind]
   const allowed = allowedNames(principal)
   if (kind === 'tools' || kind === 'prompts') return items[kind].filter(({ exposed }) => allowed(exposed))
-  const open = openSources(items.tools, allowed)
-  return items[kind].filter(({ source }) => open.has(source))
+  return items[kind].filter(({ source }) => isOpen(items.tools, principal, source))
+}
+
+const openOf = new WeakMap<readonly CatalogueItem[], WeakMap<Permissions, ReadonlySet<Source>>>()
+
+/** Whether a principal may see what a server says besides its tools and prompts. */
+export function isOpen(tools: readonly CatalogueItem[], principal: Principal, source: Source): boolean {
+  const { permissions } = principal
+  if (permissions === undefined) return true
+  let open = openOf.get(tools)
+  if (open === undefined) openOf.set(tools, (open = new WeakMap()))
+  let sources = open.get(permissions)
+  if (sources === undefined) open.set(permissions, (sources = openSources(tools, allowedNames(principal))))
+  return sources.has(source)
 }
 
 /** Servers at least one of whose tools is allowed: their resources may be read. */
-export function openSources(tools: readonly CatalogueItem[], allowed: NameMatcher): ReadonlySet<Source> {
+function openSources(tools: readonly CatalogueItem[], allowed: NameMatcher): ReadonlySet<Source> {
   const open = new Set<Source>()
   for (const { exposed, source } of tools) if (!open.has(source) && allowed(exposed)) open.add(source)
   return open

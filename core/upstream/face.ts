@@ -1,5 +1,5 @@
-import type { Call, Outcome } from '../gateway/call.ts'
-import type { JsonObject } from '../wire/jsonrpc.ts'
+import type { Call, LogLevel, Outcome } from '../gateway/call.ts'
+import type { JsonObject, RpcNotification } from '../wire/jsonrpc.ts'
 
 /** What a server says of itself. */
 export interface About {
@@ -9,10 +9,15 @@ export interface About {
   readonly instructions?: string
 }
 
-/** A server's list changed, or one of its resources did. */
+/** What a server says outside of any call. */
 export type UpstreamEvent =
   | { readonly kind: 'tools' | 'prompts' | 'resources' }
   | { readonly kind: 'resource'; readonly uri: string }
+  /** A log message; `party`: the only party this connection has ever served. */
+  | { readonly kind: 'message'; readonly message: RpcNotification; readonly party?: string }
+
+/** The resources that a server cannot be subscribed to, and why: `RpcError` or `ConnectionError`. */
+export type Refused = ReadonlyMap<string, Error>
 
 /** Turns calls into one era's wire over one connection. */
 export interface UpstreamFace {
@@ -20,6 +25,11 @@ export interface UpstreamFace {
   start(signal: AbortSignal): Promise<About>
   /** Throws `RpcError` with the server's own error, or `ConnectionError`. */
   call(call: Call): Promise<Outcome>
-  onevent?: (event: UpstreamEvent) => void
+  /** Asks for log messages from this level up; a server without logging is left alone. */
+  setLevel(level: LogLevel, signal: AbortSignal): Promise<void>
+  /** Subscribes and unsubscribes the difference to before: the whole wish. Never rejects. */
+  watch(uris: ReadonlySet<string>, signal: AbortSignal): Promise<Refused>
+  /** Whether the server is still there: rejects when it gives no answer in time. */
+  ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

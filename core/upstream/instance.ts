@@ -7,7 +7,10 @@ import { legacyFace, type LegacyOptions } from './legacy.ts'
 export interface Instance {
   readonly face: UpstreamFace
   readonly about: About
+  /** Resolves once it is gone, with the reason unless it was closed on purpose. */
   readonly closed: Promise<Error | undefined>
+  /** Closes it. Idempotent; never rejects. */
+  close(): Promise<void>
 }
 
 export interface InstanceOptions extends Omit<LegacyOptions, 'connection'> {
@@ -24,13 +27,17 @@ export async function openInstance(options: InstanceOptions): Promise<Instance> 
   const expiry = AbortSignal.timeout(options.connectTimeout)
   const signal = AbortSignal.any([options.signal, expiry])
   let connection: Connection | undefined
+  const close = async (): Promise<void> => {
+    await connection?.close().catch((error) => options.logger.debug(`close failed: ${reasonOf(error)}`))
+  }
   try {
     connection = await options.adapter.connect(options.entry, { ...options.context, signal })
     const face = legacyFace({ ...options, connection })
     const about = await face.start(signal)
-    return { face, about, closed: connection.closed }
+    const closeFace = () => face.close().catch((error) => options.logger.debug(`close failed: ${reasonOf(error)}`))
+    return { face, about, closed: connection.closed, close: closeFace }
   } catch (error) {
-    await connection?.close().catch((failure) => options.logger.debug(`close failed: ${reasonOf(failure)}`))
+    await close()
     if (expiry.aborted)
       throw new Error(`no answer within ${options.connectTimeout / 1000} s of connecting`, { cause: error })
     throw error

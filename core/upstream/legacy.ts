@@ -1,91 +1,112 @@
 import type { ConsolaInstance } from 'consola'
-import { isRpcError, reasonOf, RpcError } from '../errors.ts'
-import { complete, type Call, type Outcome } from '../gateway/call.ts'
+import { reasonOf, RpcError } from '../errors.ts'
+import { complete, type Call, type LogLevel, type Outcome, type Peer } from '../gateway/call.ts'
 import type { Connection } from '../transport.ts'
 import { version } from '../version.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { Meta, withMeta } from '../wire/envelope.ts'
 import {
-  failure,
   isFailure,
   isObject,
   isRequest,
   notification,
-  success,
   type JsonObject,
   type RpcNotification,
   type RpcRequest,
-  type RpcResponse,
 } from '../wire/jsonrpc.ts'
 import { isLegacyVersion, NEWEST_LEGACY } from '../wire/versions.ts'
-import type { About, UpstreamEvent, UpstreamFace } from './face.ts'
-import { startPatience } from './patience.ts'
+import { createAsks, type Asked } from './asks.ts'
+import type { About, Refused, UpstreamEvent, UpstreamFace } from './face.ts'
+import { startPatience, type Patience } from './patience.ts'
+import { createSubscriber } from './subscriber.ts'
 
 export interface LegacyOptions {
   readonly connection: Connection
   /** The server's name, for messages. */
   readonly name: string
   readonly logger: ConsolaInstance
+  /** What is declared to the server: what its clients can be asked. */
+  readonly capabilities: JsonObject
   /** Ms without a sign of life; progress resets it. */
   readonly requestTimeout: number
   /** Ms, whatever progress is made. */
   readonly requestCeiling: number
   onevent(event: UpstreamEvent): void
+  /** The server was silent for too long: whether it is still there at all is worth asking. */
+  onsilence(): void
+  /** The server shows state per client: it asked somebody something. */
+  onstate(): void
+  /** The only party that this instance will ever serve, where that is known from the start. */
+  readonly owner?: string
+  /** Who of a party can be asked outside of any call. */
+  peerOf(party: string): Peer | undefined
 }
 
+/** A Map, since the names come from the server: an object would also know `constructor`. */
 const EVENTS: ReadonlyMap<string, 'tools' | 'prompts' | 'resources'> = new Map([
   ['notifications/tools/list_changed', 'tools'],
   ['notifications/prompts/list_changed', 'prompts'],
   ['notifications/resources/list_changed', 'resources'],
-] as const)
+])
 
 /** Speaks the session-based revisions to one server: initialize once, then calls by own ids and tokens. */
 export function legacyFace(options: LegacyOptions): UpstreamFace {
   const { connection, name, logger } = options
+  const asks = createAsks(connection, logger)
+  const subscribe = createSubscriber(own)
+  /** Calls without an answer yet. */
+  const waiting = new Set<Patience>()
+  /** Aborts once no call waits any more; made when somebody wants to know. */
+  let calm: AbortController | undefined
   let lastId = 0
-  connection.onmessage = (message) => {
-    if (isRequest(message)) void answer(message, undefined)
-    else hear(message)
+  let about: About | undefined
+
+  connection.onmessage = (message, party = options.owner) => {
+    if (!isRequest(message)) return hear(message, party)
+    const peer = party === undefined ? undefined : options.peerOf(party)
+    ask(message, peer && { peer })
   }
 
-  function hear(message: RpcNotification): void {
-    const kind = EVENTS.get(message.method)
+  function ask(message: RpcRequest, asked: Asked | undefined): void {
+    if (message.method !== 'ping') options.onstate()
+    void asks.answer(message, asked)
+  }
+
+  function hear(message: RpcNotification, party: string | undefined): void {
+    const { method, params } = message
+    const kind = EVENTS.get(method)
     if (kind !== undefined) options.onevent({ kind })
-    else if (message.method === 'notifications/message') logOf(message.params)
-    else logger.debug(`notification ${message.method} belongs to no call and is dropped`)
+    else if (method === 'notifications/resources/updated') {
+      if (typeof params?.uri === 'string') options.onevent({ kind: 'resource', uri: params.uri })
+    } else if (method === 'notifications/message') {
+      options.onevent(party === undefined ? { kind: 'message', message } : { kind: 'message', message, party })
+    } else if (method === 'notifications/cancelled') takeBack(params)
+    else logger.debug(`notification ${method} belongs to no call and is dropped`)
   }
 
-  function logOf(params: JsonObject | undefined): void {
-    const data = params?.data
-    logger.debug(typeof data === 'string' ? data : JSON.stringify(data ?? null))
+  function takeBack(params: JsonObject | undefined): void {
+    const id = params?.requestId
+    if (typeof id === 'string' || typeof id === 'number') asks.cancel(id)
   }
 
-  /** A question of the server: passed to the client whose call caused it, refused where there is none. */
-  async function answer(request: RpcRequest, call: Call | undefined): Promise<void> {
-    const respond = (response: RpcResponse) =>
-      connection
-        .send(response)
-        .catch((error) => logger.debug(`answer to ${request.method} not sent: ${reasonOf(error)}`))
-    if (request.method === 'ping') return respond(success(request.id, {}))
-    try {
-      if (call === undefined) throw new RpcError(ErrorCode.MethodNotFound, `${request.method}: no client to ask`)
-      const ask =
-        request.params === undefined ? { method: request.method } : { method: request.method, params: request.params }
-      await respond(success(request.id, await call.ask(ask, call.signal)))
-    } catch (error) {
-      const body = isRpcError(error) ? { code: error.code, message: error.message } : undefined
-      await respond(failure(request.id, body ?? { code: ErrorCode.InternalError, message: reasonOf(error) }))
-    }
-  }
-
-  function listen(call: Call, alive: () => void) {
+  /** Everything the server says about one call. */
+  function listen(call: Call, patience: Patience) {
     return (message: RpcRequest | RpcNotification): void => {
-      alive()
-      if (isRequest(message)) void answer(message, call)
-      else if (message.method === 'notifications/progress') {
+      patience.reset()
+      if (isRequest(message)) {
+        if (message.method !== 'ping') options.onstate()
+        // Of several calls it may be about any: each of them waits for the answer, and none of them ends it.
+        const releases = [...waiting].map((each) => each.hold())
+        const asked =
+          waiting.size > 1 ? { peer: call, signal: endOfAll(), unbound: true } : { peer: call, signal: call.signal }
+        void asks.answer(message, asked).finally(() => releases.forEach((release) => release()))
+      } else if (message.method === 'notifications/progress') {
         const { progressToken: _, ...params } = message.params ?? {}
         call.notify(notification(message.method, params))
-      } else call.notify(message)
+      } else if (message.method === 'notifications/cancelled') takeBack(message.params)
+      else if (EVENTS.has(message.method) || message.method === 'notifications/resources/updated')
+        hear(message, undefined)
+      else call.notify(message)
     }
   }
 
@@ -101,21 +122,35 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
     })
     const cancel = () => stop.abort()
     call.signal.addEventListener('abort', cancel, { once: true })
+    waiting.add(patience)
     try {
       const response = await connection.request(
         { jsonrpc: '2.0', id, method: call.method, params },
-        { party: call.party, signal: stop.signal, onmessage: listen(call, () => patience.reset()) },
+        { party: call.party, signal: stop.signal, onmessage: listen(call, patience) },
       )
       if (isFailure(response)) throw new RpcError(response.error.code, response.error.message, response.error.data)
       return complete(response.result)
     } catch (error) {
       if (stop.signal.aborted) withdraw(id, timedOut ?? 'the client cancelled')
-      if (timedOut !== undefined) throw new RpcError(ErrorCode.InternalError, timedOut, { requestId: call.requestId })
-      throw error
+      if (timedOut === undefined) throw error
+      options.onsilence()
+      throw new RpcError(ErrorCode.InternalError, timedOut, { requestId: call.requestId })
     } finally {
       patience.stop()
       call.signal.removeEventListener('abort', cancel)
+      waiting.delete(patience)
+      if (waiting.size === 0) becomeCalm()
     }
+  }
+
+  function endOfAll(): AbortSignal {
+    calm ??= new AbortController()
+    return calm.signal
+  }
+
+  function becomeCalm(): void {
+    calm?.abort()
+    calm = undefined
   }
 
   function withdraw(requestId: number, reason: string): void {
@@ -124,32 +159,48 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
     })
   }
 
-  async function start(signal: AbortSignal): Promise<About> {
+  /** A request of the proxy's own; rejects `RpcError` with the server's error. */
+  async function own(method: string, params: JsonObject, signal: AbortSignal): Promise<JsonObject> {
+    const onmessage = (message: RpcRequest | RpcNotification): void => connection.onmessage?.(message)
     const response = await connection.request(
-      {
-        jsonrpc: '2.0',
-        id: ++lastId,
-        method: 'initialize',
-        // Nothing is declared while questions cannot be passed on: a server then does not ask.
-        params: {
-          protocolVersion: NEWEST_LEGACY,
-          capabilities: {},
-          clientInfo: { name: 'mcp-proxy-server', version },
-        },
-      },
-      {
-        party: '',
-        signal,
-        onmessage: (message) => (isRequest(message) ? void answer(message, undefined) : hear(message)),
-      },
+      { jsonrpc: '2.0', id: ++lastId, method, params },
+      { party: '', signal, onmessage },
     )
-    if (isFailure(response)) throw new Error(`initialize failed: ${response.error.message}`)
-    const about = readAbout(response.result)
+    if (isFailure(response)) throw new RpcError(response.error.code, response.error.message, response.error.data)
+    return response.result
+  }
+
+  async function start(signal: AbortSignal): Promise<About> {
+    const clientInfo = { name: 'mcp-proxy-server', version }
+    const params = { protocolVersion: NEWEST_LEGACY, capabilities: options.capabilities, clientInfo }
+    about = readAbout(await own('initialize', params, signal))
     await connection.send(notification('notifications/initialized'))
     return about
   }
 
-  return { era: 'legacy', start, call, close: () => connection.close() }
+  async function setLevel(level: LogLevel, signal: AbortSignal): Promise<void> {
+    if (about?.capabilities.logging !== undefined) await own('logging/setLevel', { level }, signal)
+  }
+
+  async function watch(uris: ReadonlySet<string>, signal: AbortSignal): Promise<Refused> {
+    const resources = about?.capabilities.resources
+    if (isObject(resources) && resources.subscribe === true) return subscribe(uris, signal)
+    const error = new RpcError(ErrorCode.MethodNotFound, `server "${name}" has no subscriptions`)
+    return new Map([...uris].map((uri) => [uri, error]))
+  }
+
+  return {
+    era: 'legacy',
+    start,
+    call,
+    setLevel,
+    watch,
+    ping: async (signal) => void (await own('ping', {}, signal)),
+    close() {
+      asks.close()
+      return connection.close()
+    },
+  }
 }
 
 function readAbout(result: JsonObject): About {

@@ -27,11 +27,13 @@ export interface ListReader {
   readonly face: UpstreamFace
   readonly about: About
   readonly signal: AbortSignal
+  /** What was read before: it stays where a list cannot be read now. */
+  readonly known: Lists
   /** Hears what is wrong with a list that is used all the same. */
   warn(message: string): void
 }
 
-/** Reads the lists of these kinds that the server says it has; one it fails to give is empty and warned about. */
+/** Reads the lists of these kinds that the server says it has; one it fails to give stays as it was and is warned about. */
 export async function readLists(reader: ListReader, kinds: readonly ListKind[]): Promise<Partial<Lists>> {
   const entries = await Promise.all(
     kinds.map(async (kind) => {
@@ -61,6 +63,7 @@ async function readList(reader: ListReader, kind: ListKind): Promise<readonly Js
     // Templates came later than resources: a server without them simply does not know the method.
     const unknown = (error as { code?: unknown }).code === ErrorCode.MethodNotFound
     if (!(unknown && kind === 'templates')) reader.warn(`${method} failed: ${reasonOf(error)}`)
+    if (!unknown && reader.known[kind].length > 0) return reader.known[kind]
   }
   return distinct(reader, kind, items)
 }

@@ -2,6 +2,8 @@
 export interface Patience {
   /** A sign of life: the wait starts anew, unless its ceiling is reached. */
   reset(): void
+  /** Somebody else is being waited for (a user who was asked): only the ceiling counts until the result is called. */
+  hold(): () => void
   stop(): void
 }
 
@@ -11,19 +13,39 @@ export interface Patience {
  */
 export function startPatience(idle: number, ceiling: number, expire: (waited: number) => void): Patience {
   const started = Date.now()
+  let holds = 0
+  let stopped = false
   let timer = setTimeout(end, Math.min(idle, ceiling))
+
   function end(): void {
     expire(Date.now() - started)
   }
+  function restart(): void {
+    if (stopped) return
+    const left = ceiling - (Date.now() - started)
+    if (holds === 0 && left > idle) return void timer.refresh()
+    clearTimeout(timer)
+    timer = setTimeout(end, Math.max(0, left))
+  }
+  function start(): void {
+    if (stopped) return
+    clearTimeout(timer)
+    timer = setTimeout(end, Math.max(0, Math.min(idle, ceiling - (Date.now() - started))))
+  }
   return {
-    reset() {
-      const left = ceiling - (Date.now() - started)
-      if (left > idle) timer.refresh()
-      else {
-        clearTimeout(timer)
-        timer = setTimeout(end, Math.max(0, left))
+    reset: () => void (holds === 0 && restart()),
+    hold() {
+      let held = true
+      if (holds++ === 0) restart()
+      return () => {
+        if (!held) return
+        held = false
+        if (--holds === 0) start()
       }
     },
-    stop: () => clearTimeout(timer),
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
   }
 }

@@ -1,84 +1,154 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createListeners } from '../../../core/downstream/listen.ts'
-import type { Gateway, ListChange } from '../../../core/gateway/gateway.ts'
-import { node, openLegacy, openProxy, postModern, type TestProxy } from '../../harness.ts'
+import type { GatewayEvent } from '../../../core/gateway/gateway.ts'
+import type { Source } from '../../../core/gateway/source.ts'
+import { node, openLegacy, openProxy, postModern } from '../../harness.ts'
+import { messageReader, openAsked, openFaces, type Faces } from '../../fixtures/core/faces.ts'
+import { logOf, peerOf, sourceOf, toolsOf, userWith, watchedSource } from '../../fixtures/core/source.ts'
 
 const TAG = 'io.modelcontextprotocol/subscriptionId'
 
-/** Reads messages off an event stream as they come. */
-function reader(response: Response) {
-  const chunks = response.body!.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]()
-  let text = ''
-  return async function next(): Promise<any> {
-    for (;;) {
-      const end = text.indexOf('\n\n')
-      if (end < 0) {
-        const { done, value } = await chunks.next()
-        if (done) return undefined
-        text += value
-        continue
-      }
-      const event = text.slice(0, end)
-      text = text.slice(end + 2)
-      const data = event.split('\n').find((line) => line.startsWith('data: '))
-      if (data !== undefined) return JSON.parse(data.slice(6))
-    }
-  }
+const opened: Faces[] = []
+afterEach(async () => void (await Promise.all(opened.splice(0).map((faces) => faces.close()))))
+
+async function open(...args: Parameters<typeof openFaces>): Promise<Faces> {
+  const faces = await openFaces(...args)
+  opened.push(faces)
+  return faces
 }
 
+const make = (refuse?: () => Error | undefined) => ({
+  a: watchedSource(
+    'a',
+    { tools: toolsOf('one'), resources: [{ uri: 'a://1' }, { uri: 'a://2' }] },
+    refuse && { refuse },
+  ),
+  b: watchedSource('b', { tools: toolsOf('one'), resources: [{ uri: 'b://1' }] }),
+})
+
+const begin = ({ url }: { url: string }, notifications: unknown, id: string) =>
+  postModern(url, 'subscriptions/listen', { notifications }, {}, id)
+const listen = async (...args: Parameters<typeof begin>) => messageReader(await begin(...args))
+const acknowledged = (id: string, notifications: object) => ({
+  jsonrpc: '2.0',
+  method: 'notifications/subscriptions/acknowledged',
+  params: { notifications, _meta: { [TAG]: id } },
+})
+const updated = (id: string, uri: string) => ({
+  jsonrpc: '2.0',
+  method: 'notifications/resources/updated',
+  params: { uri, _meta: { [TAG]: id } },
+})
+
 describe('subscriptions/listen', () => {
-  const opened: TestProxy[] = []
-  afterEach(async () => void (await Promise.all(opened.splice(0).map((proxy) => proxy.close()))))
-
-  async function open(): Promise<TestProxy> {
-    const proxy = await openProxy({ mcpServers: { grows: node('test/fixtures/core/growing-server.ts') } })
-    opened.push(proxy)
-    return proxy
-  }
-  const listen = (proxy: TestProxy, notifications: object, id: string) =>
-    postModern(proxy.url, 'subscriptions/listen', { notifications }, {}, id)
-
   it('acknowledges first, with what is granted and nothing else', async () => {
-    const proxy = await open()
-    const wish = { toolsListChanged: true, promptsListChanged: false, resourceSubscriptions: ['x://1'], other: true }
-    const next = reader(await listen(proxy, wish, 'sub'))
-    expect(await next()).toEqual({
-      jsonrpc: '2.0',
-      method: 'notifications/subscriptions/acknowledged',
-      params: { notifications: { toolsListChanged: true }, _meta: { [TAG]: 'sub' } },
-    })
+    const { a, b } = make()
+    const faces = await open([a, b])
+    const resourceSubscriptions = ['a://1', 'q://unknown', 7, 'b://1', 'a://1']
+    const wish = { toolsListChanged: true, promptsListChanged: false, resourceSubscriptions, other: true }
+    const next = await listen(faces, wish, 'sub')
+    expect(await next()).toEqual(
+      acknowledged('sub', { toolsListChanged: true, resourceSubscriptions: ['a://1', 'b://1'] }),
+    )
+    expect([[...a.wishes.values()], [...b.wishes.values()]]).toEqual([[['a://1']], [['b://1']]])
   })
 
-  it('tells of changes that were asked for, tagged, to every listener', async () => {
-    const proxy = await open()
-    const tools = reader(await listen(proxy, { toolsListChanged: true }, 'tools'))
-    const both = reader(await listen(proxy, { toolsListChanged: true, resourcesListChanged: true }, 'both'))
-    const resources = reader(await listen(proxy, { resourcesListChanged: true }, 'resources'))
-    for (const next of [tools, both, resources]) await next()
-    await (await postModern(proxy.url, 'tools/call', { name: 'grows_grow' })).text()
-    const changed = (id: string) => ({
+  it.each([undefined, null, [[]], 'all', { resourceSubscriptions: 'a://1' }, { resourceSubscriptions: ['q://1'] }])(
+    'grants nothing where nothing can be granted: %j',
+    async (wish) => {
+      const { a, b } = make()
+      const faces = await open([a, b])
+      const next = await listen(faces, wish, 'sub')
+      expect(await next()).toEqual(acknowledged('sub', {}))
+      expect([a.told, b.told]).toEqual([0, 0])
+    },
+  )
+
+  it('leaves out what a server refuses or the principal may not see', async () => {
+    const { a, b } = make(() => new Error('no'))
+    const wish = { resourceSubscriptions: ['a://1', 'b://1'] }
+    const next = await listen(await open([a, b]), wish, 'sub')
+    expect(await next()).toEqual(acknowledged('sub', { resourceSubscriptions: ['b://1'] }))
+    const { a: hidden, b: allowed } = make()
+    const faces = await open([hidden, allowed], { authenticate: () => userWith('b_*') })
+    expect(await (await listen(faces, wish, 'sub'))()).toEqual(
+      acknowledged('sub', { resourceSubscriptions: ['b://1'] }),
+    )
+    expect(hidden.told).toBe(0)
+  })
+
+  it('says nothing later of what was not granted', async () => {
+    const { a, b } = make()
+    const all: Source[] = [a, b]
+    const faces = await open(all)
+    const next = await listen(faces, { resourceSubscriptions: ['a://1', 'c://1'] }, 'sub')
+    expect(await next()).toEqual(acknowledged('sub', { resourceSubscriptions: ['a://1'] }))
+    const c = watchedSource('c', { tools: toolsOf('one'), resources: [{ uri: 'c://1' }] })
+    all.push(c)
+    faces.gateway.refresh(['resources'])
+    expect(c.told).toBe(0)
+    faces.gateway.heard(c, { kind: 'resource', uri: 'c://1' })
+    faces.gateway.heard(a, { kind: 'resource', uri: 'a://1' })
+    expect(await next()).toEqual(updated('sub', 'a://1'))
+  })
+
+  it('does not acknowledge before the servers know, and forgets nothing of what happens meanwhile', async () => {
+    let answer = (): void => {}
+    const known = vi.fn<Source['watch']>(() => new Promise<void>((resolve) => void (answer = resolve)))
+    const slow = { ...make().a, watch: known }
+    const faces = await open([slow, make().b])
+    const wish = { toolsListChanged: true, resourceSubscriptions: ['a://1'] }
+    const response = begin(faces, wish, 'sub')
+    await vi.waitFor(() => expect(known).toHaveBeenCalledTimes(1))
+    faces.gateway.heard(slow, { kind: 'resource', uri: 'a://1' })
+    faces.gateway.heard(slow, { kind: 'resource', uri: 'a://1' })
+    // Not even headers come: they would be sent with the first message.
+    expect(await Promise.race([response, sleep(50, 'nothing yet')])).toBe('nothing yet')
+    answer()
+    const next = messageReader(await response)
+    expect(await next()).toEqual(acknowledged('sub', wish))
+    expect(await next()).toEqual(updated('sub', 'a://1'))
+    faces.gateway.heard(slow, { kind: 'resource', uri: 'a://1/part' })
+    expect(await next()).toEqual(updated('sub', 'a://1/part'))
+  })
+
+  it('tells each stream of what it asked for, tagged, and of nothing else', async () => {
+    const { a, b } = make()
+    const faces = await open([a, b])
+    const streams = {
+      tools: await listen(faces, { toolsListChanged: true }, 'tools'),
+      one: await listen(faces, { resourceSubscriptions: ['a://1'] }, 'one'),
+      both: await listen(faces, { resourcesListChanged: true, resourceSubscriptions: ['a://1', 'a://2'] }, 'both'),
+    }
+    for (const next of Object.values(streams)) await next()
+    // One user, one party: what it wishes in all.
+    expect([...a.wishes.values()]).toEqual([['a://1', 'a://2']])
+    faces.gateway.heard(a, { kind: 'message', party: 'local', message: logOf('alert', 'never here') })
+    for (const uri of ['a://2', 'a://1']) faces.gateway.heard(a, { kind: 'resource', uri })
+    expect(await streams.both()).toEqual(updated('both', 'a://2'))
+    expect(await streams.both()).toEqual(updated('both', 'a://1'))
+    expect(await streams.one()).toEqual(updated('one', 'a://1'))
+    faces.gateway.refresh(['tools', 'templates'])
+    const changed = (list: string, id: string) => ({
       jsonrpc: '2.0',
-      method: 'notifications/tools/list_changed',
+      method: `notifications/${list}/list_changed`,
       params: { _meta: { [TAG]: id } },
     })
-    expect(await tools()).toEqual(changed('tools'))
-    expect(await both()).toEqual(changed('both'))
-    const names = async () => {
-      const list = (await (await postModern(proxy.url, 'tools/list')).json()) as any
-      return list.result.tools.map(({ name }: { name: string }) => name)
-    }
-    // The first word may still have been about the server's first list.
-    await vi.waitFor(async () => expect(await names()).toEqual(['grows_grow', 'grows_more1']))
-    // The one that did not ask hears of nothing until the end.
-    await proxy.kernel.close()
-    expect(await resources()).toMatchObject({ id: 'resources', result: { resultType: 'complete' } })
+    expect(await streams.tools()).toEqual(changed('tools', 'tools'))
+    expect(await streams.both()).toEqual(changed('resources', 'both'))
+    await faces.close()
+    opened.length = 0
+    expect(await streams.tools()).toMatchObject({ id: 'tools', result: { resultType: 'complete' } })
+    expect(await streams.one()).toMatchObject({ id: 'one' })
   })
 
   it('ends with an empty result when the proxy closes', async () => {
-    const proxy = await open()
-    const next = reader(await listen(proxy, {}, 'sub'))
-    expect((await next()).params.notifications).toEqual({})
-    await proxy.kernel.close()
+    const faces = await open([])
+    const next = await listen(faces, {}, 'sub')
+    await next()
+    await faces.close()
+    opened.length = 0
     expect(await next()).toEqual({
       jsonrpc: '2.0',
       id: 'sub',
@@ -87,34 +157,76 @@ describe('subscriptions/listen', () => {
     expect(await next()).toBeUndefined()
   })
 
-  it('leaves nothing behind when the client goes', async () => {
-    const listeners = new Set<(change: ListChange) => void>()
-    const gateway: Pick<Gateway, 'subscribe'> = {
-      subscribe(listener) {
-        listeners.add(listener)
-        return () => void listeners.delete(listener)
-      },
+  it('ends its wishes when the client goes; a party of one stream is gone with it', async () => {
+    const { a, b } = make()
+    for (const oneParty of [true, false]) {
+      const faces = await open([a, b], { oneParty })
+      const wish = { resourceSubscriptions: ['a://1'] }
+      const streams = [await begin(faces, wish, 'one'), await begin(faces, wish, 'two')]
+      expect(a.wishes.size).toBe(oneParty ? 1 : 2)
+      for (const { body } of streams) await body?.cancel()
+      await vi.waitFor(() => expect(a.wishes.size).toBe(0))
+      expect(new Set(a.gone).size).toBe(oneParty ? 0 : 2)
     }
-    const abort = new AbortController()
-    const request = new Request('http://localhost/mcp', { method: 'POST', signal: abort.signal })
-    const open = createListeners(gateway as Gateway)
-    const message = { jsonrpc: '2.0', id: 1, method: 'subscriptions/listen' } as const
-    open.listen(request, message)
-    const left = open.listen(new Request('http://localhost/mcp', { method: 'POST' }), message)
-    expect(listeners.size).toBe(2)
-    abort.abort()
-    await left.body?.cancel()
-    await vi.waitFor(() => expect(listeners.size).toBe(0))
-    open.close()
   })
 
-  it('and the GET stream of a session tell of the same change', async () => {
-    const proxy = await open()
-    const wire = await openLegacy(proxy.url)
-    const headers = { 'mcp-session-id': wire.sessionId, accept: 'text/event-stream' }
-    const next = reader(await fetch(proxy.url, { headers }))
-    await wire.request('tools/call', { name: 'grows_grow' })
-    expect(await next()).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
-    await vi.waitFor(async () => expect((await wire.request('tools/list')).result.tools).toHaveLength(2))
+  it('leaves nothing behind, however the stream ends', async () => {
+    const ears = new Set<(event: GatewayEvent) => void>()
+    let ended = 0
+    const listeners = createListeners({
+      subscribe(_, on) {
+        ears.add(on)
+        return { set: async () => new Map(), close: () => void ears.delete(on) }
+      },
+    })
+    const abort = new AbortController()
+    const start = (signal: AbortSignal | null) =>
+      listeners.listen(
+        new Request('http://localhost/mcp', { method: 'POST', signal }),
+        { jsonrpc: '2.0', id: 1, method: 'subscriptions/listen' },
+        peerOf('p'),
+        () => ended++,
+      )
+    const [, left] = await Promise.all([start(abort.signal), start(null), start(null)])
+    expect(ears.size).toBe(3)
+    abort.abort()
+    await left?.body?.cancel()
+    await vi.waitFor(() => expect(ears.size).toBe(1))
+    await start(abort.signal)
+    listeners.close()
+    expect([ears.size, ended]).toEqual([0, 4])
+  })
+
+  it('and the GET stream of a session tell of the same change of a real server', async () => {
+    const proxy = await openProxy({ mcpServers: { grows: node('test/fixtures/core/growing-server.ts') } })
+    try {
+      const wire = await openLegacy(proxy.url)
+      const headers = { 'mcp-session-id': wire.sessionId, accept: 'text/event-stream' }
+      const old = messageReader(await fetch(proxy.url, { headers }))
+      const modern = await listen(proxy, { toolsListChanged: true }, 'sub')
+      await modern()
+      await wire.request('tools/call', { name: 'grows_grow' })
+      expect(await old()).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+      expect(await modern()).toMatchObject({ method: 'notifications/tools/list_changed' })
+      await vi.waitFor(async () => expect((await wire.request('tools/list')).result.tools).toHaveLength(2))
+    } finally {
+      await proxy.close()
+    }
+  })
+})
+
+describe('a resource of a session and of a stream', () => {
+  it('is watched for each party, and both hear of it', async () => {
+    const { a, b } = make()
+    const faces = await open([a, b, sourceOf('c')])
+    const wire = await openAsked(faces.url)
+    const old = await wire.stream()
+    await wire.request('resources/subscribe', { uri: 'a://1' })
+    const modern = await listen(faces, { resourceSubscriptions: ['a://1'] }, 'sub')
+    await modern()
+    expect(a.wishes.size).toBe(2)
+    faces.gateway.heard(a, { kind: 'resource', uri: 'a://1' })
+    expect((await old()).params).toEqual({ uri: 'a://1' })
+    expect(await modern()).toEqual(updated('sub', 'a://1'))
   })
 })

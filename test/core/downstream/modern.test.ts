@@ -166,18 +166,12 @@ describe('wrong shapes', () => {
 
 describe('results', () => {
   it('of server/discover say what is served', async () => {
-    const response = await postModern(proxy.url, 'server/discover')
-    expect(await response.json()).toEqual({
-      jsonrpc: '2.0',
-      id: 1,
-      result: {
-        resultType: 'complete',
-        supportedVersions: ['2026-07-28'],
-        capabilities: expect.objectContaining({ tools: { listChanged: true } }),
-        ttlMs: expect.any(Number),
-        cacheScope: 'public',
-        _meta: { [INFO]: expect.objectContaining({ name: 'mcp-proxy-server' }) },
-      },
+    const { result } = (await (await postModern(proxy.url, 'server/discover')).json()) as any
+    expect(result).toMatchObject({
+      resultType: 'complete',
+      supportedVersions: ['2026-07-28'],
+      capabilities: { tools: { listChanged: true } },
+      _meta: { [INFO]: { name: 'mcp-proxy-server' } },
     })
   })
 

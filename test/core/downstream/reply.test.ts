@@ -20,18 +20,18 @@ describe('a reply', () => {
 
   it('is a stream from the first notification on, and ends with the response', async () => {
     const reply = open()
-    reply.notify(note)
+    reply.send(note)
     const response = await reply.response
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     expect(response.headers.get('x-accel-buffering')).toBe('no')
     reply.end(success(1, {}))
-    reply.notify(note)
+    reply.send(note)
     expect(await messagesOf(response)).toEqual([note, success(1, {})])
   })
 
   it('leaves notifications out for a client that takes no streams', async () => {
     const reply = open({ streams: false })
-    reply.notify(note)
+    reply.send(note)
     reply.end(success(1, {}))
     expect(await (await reply.response).json()).toEqual(success(1, {}))
   })
@@ -43,7 +43,7 @@ describe('a reply', () => {
     expect(await (await json.response).json()).toEqual([success(1, {}), success(2, {})])
     const stream = open({ expected: 2, batch: true })
     stream.end(success(1, {}))
-    stream.notify(note)
+    stream.send(note)
     stream.end(success(2, {}))
     expect(await messagesOf(await stream.response)).toEqual([success(1, {}), note, success(2, {})])
   })
@@ -61,12 +61,12 @@ describe('a reply', () => {
   it('tells of a client that leaves before the end, not after', async () => {
     let left = 0
     const early = open({ ondisconnect: () => left++ })
-    early.notify(note)
+    early.send(note)
     await (await early.response).body?.cancel()
     expect(left).toBe(1)
     early.end(success(1, {}))
     const late = open({ ondisconnect: () => left++ })
-    late.notify(note)
+    late.send(note)
     late.end(success(1, {}))
     await (await late.response).body?.cancel()
     expect(left).toBe(1)

@@ -58,6 +58,39 @@ describe('sessions', () => {
     expect(await again().find(session.id, LOCAL_USER)).toBeUndefined()
   })
 
+  it('keep what the client has set, for as long as they last', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const store = memoryStore()
+    const { sessions, again } = create(store)
+    const session = sessions.open(start, LOCAL_USER)
+    expect(await again().find(session.id, LOCAL_USER)).not.toHaveProperty('level')
+    Object.assign(session, { level: 'error', uris: new Set(['x://1', 'x://2']) })
+    await sessions.save(session)
+    const found = await again().find(session.id, LOCAL_USER)
+    expect(found).toMatchObject({ level: 'error', uris: new Set(['x://1', 'x://2']) })
+    vi.setSystemTime(Date.now() + DAY - 1)
+    expect(await again().find(session.id, LOCAL_USER)).toMatchObject({ level: 'error' })
+    vi.setSystemTime(Date.now() + 2)
+    expect(await store.sweep()).toBe(1)
+  })
+
+  it('leave no row of what was set once they are ended', async () => {
+    const store = memoryStore()
+    const { sessions, again } = create(store)
+    const session = sessions.open(start, LOCAL_USER)
+    session.level = 'debug'
+    await sessions.save(session)
+    await sessions.end(session)
+    await sessions.save(session)
+    const rows = async (collection: string) => {
+      let count = 0
+      for await (const _ of store.scan(collection)) count++
+      return count
+    }
+    expect([await rows('session-settings'), await rows('session-ended')]).toEqual([0, 1])
+    expect(await again().find(session.id, LOCAL_USER)).toBeUndefined()
+  })
+
   it('have ids that fit a header whatever the client declares', async () => {
     const { sessions } = create()
     const big = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`k${index}`, {}]))
@@ -84,16 +117,25 @@ describe('sessions', () => {
     const busy = sessions.open(start, LOCAL_USER)
     busy.calls.set(1, new AbortController())
     const streaming = sessions.open(start, LOCAL_USER)
-    streaming.channel = openStandingChannel(() => {})
+    const subscription = { set: async () => new Map(), close: () => {} }
+    streaming.stream = { channel: openStandingChannel(() => {}), subscription }
+    const asking = sessions.open(start, LOCAL_USER)
+    asking.asks = new Map([['q', { owner: undefined, settle: () => {}, withdraw: () => {} }]])
     const idle = sessions.open(start, LOCAL_USER)
     const used = sessions.open(start, LOCAL_USER)
-    for (let count = 4; count < 10_000; count++) sessions.open(start, LOCAL_USER)
+    for (let count = 5; count < 10_000; count++) sessions.open(start, LOCAL_USER)
     await sessions.find(used.id, LOCAL_USER)
     for (let count = 0; count < 10; count++) sessions.open(start, LOCAL_USER)
     const live = new Set(sessions.live())
     expect(live.size).toBe(10_000)
-    expect([busy, streaming, idle, used].map((session) => live.has(session))).toEqual([true, true, false, true])
+    expect([busy, streaming, asking, idle, used].map((session) => live.has(session))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      true,
+    ])
     expect(await sessions.find(idle.id, LOCAL_USER)).toMatchObject({ party: idle.party })
-    streaming.channel.close()
+    streaming.stream.channel.close()
   })
 })

@@ -5,9 +5,7 @@ import { createGateway } from '../../../core/gateway/gateway.ts'
 import { Names } from '../../../core/gateway/names.ts'
 import type { Source, Sources } from '../../../core/gateway/source.ts'
 import { captureLog } from '../../harness.ts'
-import { callOf, sourceOf, toolsOf, userWith } from '../../fixtures/core/source.ts'
-
-const SETTLED: Omit<Sources, 'all'> = { pending: false, settled: async () => {} }
+import { callOf, peerOf, SETTLED, sourceOf, toolsOf, userWith } from '../../fixtures/core/source.ts'
 
 function open(all: readonly Source[], sources: Omit<Sources, 'all'> = SETTLED) {
   const { logger, text } = captureLog()
@@ -138,25 +136,32 @@ describe('servers on their first connect', () => {
 })
 
 describe('changes', () => {
+  const listen = (gateway: ReturnType<typeof open>['gateway'], party: string) => {
+    const heard: string[] = []
+    return { heard, ...gateway.subscribe(peerOf(party), ({ kind }) => heard.push(kind)) }
+  }
+
   it('of one moment are told as one, templates as resources', async () => {
     const { gateway } = open([a])
-    const heard: string[] = []
-    gateway.subscribe(({ kind }) => heard.push(kind))
+    const { heard } = listen(gateway, 'p')
     for (const kinds of [['tools'], ['tools', 'templates'], ['resources'], ['tools']] as const) gateway.refresh(kinds)
     await vi.waitFor(() => expect(heard).toEqual(['tools', 'resources']))
     gateway.close()
-    gateway.refresh(['prompts'])
   })
 
   it('are not told to who has left, nor after the end', async () => {
     const { gateway } = open([a])
-    const [left, stayed]: string[][] = [[], []]
-    const leave = gateway.subscribe(({ kind }) => left?.push(kind))
-    gateway.subscribe(({ kind }) => stayed?.push(kind))
-    leave()
+    const [left, stayed] = [listen(gateway, 'one'), listen(gateway, 'two')]
+    left.close()
     gateway.refresh(['tools'])
-    await vi.waitFor(() => expect(stayed).toEqual(['tools']))
-    expect(left).toEqual([])
+    await vi.waitFor(() => expect(stayed.heard).toEqual(['tools']))
+    expect(left.heard).toEqual([])
+    vi.useFakeTimers()
+    gateway.refresh(['prompts'])
+    gateway.close()
+    gateway.refresh(['prompts'])
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
   })
 
   it('warn once about a URI of two servers, however often lists are merged', () => {

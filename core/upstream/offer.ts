@@ -1,0 +1,102 @@
+import type { ConsolaInstance } from 'consola'
+import { reasonOf } from '../errors.ts'
+import { EMPTY_LISTS, type ListKind, type Lists } from '../gateway/source.ts'
+import type { Instance } from './instance.ts'
+import type { KeptLists, Known } from './kept-lists.ts'
+import { LIST_KINDS, readLists } from './lists.ts'
+
+/** What one server offers, as its instances last said: read when one opens, and again when one says it changed. */
+export interface Offer {
+  readonly lists: Lists
+  readonly instructions: string | undefined
+  /** Whether any instance has been read, now or in an earlier run. */
+  readonly known: boolean
+  /** Reads everything from a new instance. Rejects when it does not come within `limit` ms. */
+  load(from: Instance, signal: AbortSignal, limit: number): Promise<void>
+  /** An instance says that lists have changed: they are read again, in the background. */
+  changed(from: Instance, kinds: readonly ListKind[]): void
+  /** Writes what is known for the next start. */
+  keep(): void
+}
+
+export interface OfferOptions {
+  readonly known: Known | undefined
+  readonly kept: KeptLists
+  readonly logger: ConsolaInstance
+  readonly signal: AbortSignal
+  isSplit(): boolean
+  onlists(kinds: readonly ListKind[]): void
+}
+
+export function createOffer(options: OfferOptions): Offer {
+  const { kept, logger } = options
+  let lists: Lists = options.known?.lists ?? EMPTY_LISTS
+  let instructions = options.known?.instructions
+  let known = options.known !== undefined
+  let queue = Promise.resolve()
+  const waiting = new Map<Instance, Set<ListKind>>()
+
+  /** Reads lists anew and says which of them differ from before. */
+  async function read(from: Instance, kinds: readonly ListKind[], signal: AbortSignal): Promise<void> {
+    const warn = (message: string) => logger.warn(message)
+    const fresh = await readLists({ face: from.face, about: from.about, signal, known: lists, warn }, kinds)
+    const changed = kinds.filter((kind) => JSON.stringify(fresh[kind]) !== JSON.stringify(lists[kind]))
+    const words = from.about.instructions
+    lists = { ...lists, ...fresh }
+    if (changed.length === 0 && known && words === instructions) return
+    instructions = words
+    known = true
+    keep()
+    // Also with no list: the instructions are merged like them.
+    options.onlists(changed)
+  }
+
+  function keep(): void {
+    kept.write({ lists, split: options.isSplit(), ...(instructions !== undefined && { instructions }) })
+  }
+
+  /** One reading at a time: two that overtake each other would leave the older answer. */
+  async function readWaiting(from: Instance): Promise<void> {
+    const kinds = [...(waiting.get(from) ?? [])]
+    waiting.delete(from)
+    if (kinds.length === 0 || options.signal.aborted) return
+    try {
+      await read(from, kinds, options.signal)
+    } catch (error) {
+      if (!options.signal.aborted) logger.warn(`the changed list could not be read: ${reasonOf(error)}`)
+    }
+  }
+
+  return {
+    get lists() {
+      return lists
+    },
+    get instructions() {
+      return instructions
+    },
+    get known() {
+      return known
+    },
+    async load(from, signal, limit) {
+      const expiry = AbortSignal.timeout(limit)
+      const reading = read(from, LIST_KINDS, AbortSignal.any([signal, expiry]))
+      // What changes meanwhile is read after this.
+      queue = queue.then(() => reading.catch(() => {}))
+      try {
+        await reading
+        // Also when nothing is new: what is kept is kept from the last time the server was up.
+        keep()
+      } catch (error) {
+        if (!expiry.aborted) throw error
+        throw new Error(`its lists did not come within ${limit / 1000} s`, { cause: error })
+      }
+    },
+    changed(from, kinds) {
+      const all = waiting.get(from)
+      if (all !== undefined) return kinds.forEach((kind) => all.add(kind))
+      waiting.set(from, new Set(kinds))
+      queue = queue.then(() => readWaiting(from))
+    },
+    keep,
+  }
+}
