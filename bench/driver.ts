@@ -2,18 +2,22 @@
 import type { Pool } from 'undici'
 
 import type { Order, Report, Round } from './load.ts'
-import { openPool, Session } from './session.ts'
+import { type GetStream, openPool, openStreamPool, Session } from './session.ts'
 
+let target: URL | undefined
 let pool: Pool | undefined
 let sessions: Session[] = []
+let streams: readonly GetStream[] = []
+let streamPool: Pool | undefined
 let inFlight = 1
 let echo = 0
 
 async function open(url: string, count: number, most: number): Promise<void> {
-  const target = new URL(url)
+  target = new URL(url)
+  const { pathname } = target
   inFlight = Math.min(count, most)
   const connections = (pool = openPool(target, inFlight))
-  sessions = Array.from({ length: count }, () => new Session(connections, target.pathname))
+  sessions = Array.from({ length: count }, () => new Session(connections, pathname))
   await eachOnce((session) => session.open())
 }
 
@@ -29,8 +33,31 @@ function eachOnce(once: (session: Session) => Promise<void>): Promise<unknown> {
   })
 }
 
+function call(session: Session, { calls, size }: Round): Promise<number> {
+  return session.call(calls[++echo % calls.length] ?? '', size, echo)
+}
+
 function request(session: Session, round: Round): Promise<number> {
-  return round.op === 'list' ? session.list(round.tools) : session.call(round.tool, round.size, ++echo)
+  return round.op === 'list' ? session.list(round.tools) : call(session, round)
+}
+
+/** Opens the GET stream of the first `count` sessions; they stay open, and `ping` tells when one did not. */
+async function listen(count: number): Promise<void> {
+  const wanted = new Set(sessions.slice(0, count))
+  if (target === undefined || wanted.size < count) throw new Error(`${count} streams need as many sessions`)
+  const connections = (streamPool = openStreamPool(target, count))
+  const opened: GetStream[] = []
+  await lanes(async (own) => {
+    for (const session of own) if (wanted.has(session)) opened.push(await session.listen(connections))
+  })
+  streams = opened
+}
+
+/** Every session asks `times` times; throws when one is unknown by now, or when a GET stream has ended. */
+async function ping(times: number): Promise<void> {
+  for (let turn = 0; turn < times; turn++) await eachOnce((session) => session.ping())
+  const ended = streams.filter((stream) => !stream.open).length
+  if (ended > 0) throw new Error(`${ended} of ${streams.length} GET streams ended by themselves`)
 }
 
 /** Closed loop: every lane sends the next request when the last one was answered, until time or number is up. */
@@ -55,13 +82,17 @@ async function run(round: Round): Promise<Report> {
 
 async function obey(order: Order): Promise<Report | undefined> {
   if (order.kind === 'run') return run(order.round)
-  if (order.kind === 'open') {
-    await open(order.url, order.sessions, order.inFlight)
-    return undefined
-  }
-  await eachOnce((session) => session.close())
-  await pool?.close()
+  if (order.kind === 'open') await open(order.url, order.sessions, order.inFlight)
+  else if (order.kind === 'listen') await listen(order.count)
+  else if (order.kind === 'ping') await ping(order.times)
+  else await close()
   return undefined
+}
+
+async function close(): Promise<void> {
+  await eachOnce((session) => session.close())
+  await streamPool?.destroy()
+  await pool?.close()
 }
 
 process.on('message', (order: Order) => {

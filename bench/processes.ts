@@ -80,9 +80,14 @@ function readyLine(child: ChildProcess, script: string, words: () => string): Pr
   })
 }
 
-/** Polls `url` until it answers with one of `statuses`; rejects when `started` ends first or after 30 s. */
-export async function answers(started: Started, url: string, statuses: readonly number[]): Promise<void> {
-  const deadline = Date.now() + READY_WITHIN
+/** Polls `url` every `every` ms until it answers with one of `statuses`; rejects when `started` ends first or after `within` ms. */
+export async function answers(
+  started: Started,
+  url: string,
+  statuses: readonly number[],
+  { every = 100, within = READY_WITHIN }: { readonly every?: number; readonly within?: number } = {},
+): Promise<void> {
+  const deadline = Date.now() + within
   while (Date.now() < deadline) {
     if (started.child.exitCode !== null) break
     const status = await fetch(url, { signal: AbortSignal.timeout(2_000) }).then(
@@ -90,7 +95,7 @@ export async function answers(started: Started, url: string, statuses: readonly 
       () => 0,
     )
     if (statuses.includes(status)) return
-    await wait(100)
+    await wait(every)
   }
   throw new Error(`bench: ${url} does not answer; the process said: ${started.lastWords() || 'nothing'}`)
 }
@@ -123,9 +128,10 @@ function survivors(family: readonly Process[]): Process[] {
 
 /** Ends the processes with all their descendants: SIGTERM to the roots, SIGKILL to whatever is left after 5 s. */
 export async function endAll(roots: readonly number[]): Promise<void> {
-  if (roots.length === 0) return
-  const family = tree(roots)
-  for (const pid of roots) signal(pid, 'SIGTERM')
+  const children = [...alive].filter(({ pid }) => pid !== undefined && roots.includes(pid)) // another's may have the pid by now
+  if (children.length === 0) return
+  const family = tree(children.flatMap(({ pid }) => pid ?? []))
+  for (const child of children) child.kill('SIGTERM')
   const deadline = Date.now() + GRACE
   while (Date.now() < deadline && survivors(family).length > 0) await wait(50)
   for (const { pid } of survivors(family)) signal(pid, 'SIGKILL')

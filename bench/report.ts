@@ -2,8 +2,10 @@
 import { cpus } from 'node:os'
 
 import type { Effort, Wire } from './cells.ts'
-import { median, spread } from './measure.ts'
+import { median } from './measure.ts'
+import type { Finding, Row } from './probe.ts'
 import { SUBJECTS } from './subjects.ts'
+import { noise, num, table } from './table.ts'
 import type { Sample, Trial } from './trial.ts'
 
 /** `[subject, reference, highest CPU ratio aimed at]`: which ratios are shown, per transport. */
@@ -29,26 +31,6 @@ const GROWTH: readonly (readonly [string, readonly string[]])[] = [
   ['tools 10 → 1,000 → 10,000', ['base', 'tools-1000', 'tools-10000']],
   ['upstreams 1 → 20', ['base', 'upstreams-20']],
 ]
-
-/** Aligned as the formatter would; the first two columns are words. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows]
-  const widths = head.map((_, n) => Math.max(3, ...all.map((row) => row[n]?.length ?? 0)))
-  const cell = (text: string, n: number) => (n < 2 ? text.padEnd(widths[n] ?? 0) : text.padStart(widths[n] ?? 0))
-  const line = (row: readonly string[]) => `| ${head.map((_, n) => cell(row[n] ?? '', n)).join(' | ')} |`
-  const rule = widths.map((width, n) => (n < 2 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
-  return [line(head), line(rule), ...rows.map(line)].join('\n')
-}
-
-/** Three significant digits, thousands apart. */
-function num(value: number): string {
-  if (!Number.isFinite(value)) return '–'
-  if (value >= 100) return Math.round(value).toLocaleString('en-US')
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2)
-}
-
-/** How far the rounds lie apart; one round says nothing about it. */
-const noise = (values: readonly number[]) => (values.length < 2 ? '–' : `${Math.round(spread(values) * 100)} %`)
 
 function of(trial: Trial, pick: (sample: Sample) => number): number {
   return median(trial.samples.map(pick))
@@ -140,11 +122,36 @@ function conditions(effort: Effort): string {
   return `${date} · Node ${process.version} · ${cpus().length} × ${model} · ${process.platform} ${process.arch} · ${how}${smoke}`
 }
 
-/** The report of a run: conditions, subjects, ratios, growth and figures. */
-export function markdown(trials: readonly Trial[], effort: Effort): string {
+/** One line for each subject that failed: where, who and why. */
+export function failures(trials: readonly Trial[], findings: readonly Finding[]): readonly string[] {
+  const line = (name: string, subject: string, failure: string | undefined) =>
+    failure === undefined ? [] : [`${name}, ${subject}: ${failure}`]
+  return [
+    ...trials.flatMap(({ cell, subject, failure }) => line(cell.name, subject, failure)),
+    ...findings.flatMap(({ probe, subject, failure }) => line(probe.name, subject, failure)),
+  ]
+}
+
+/** Heading and table of each probe that found something. */
+function probed(findings: readonly Finding[]): readonly string[] {
+  const probes = [...new Set(findings.filter(({ rows }) => rows.length > 0).map(({ probe }) => probe))]
+  return probes.flatMap((probe) => {
+    const rows = findings.flatMap((finding) =>
+      finding.probe === probe ? finding.rows.map((row) => cells(finding, row)) : [],
+    )
+    return [`### The whole gateway: ${probe.title}`, table(['what', 'subject', ...probe.columns], rows)]
+  })
+}
+
+function cells({ subject }: Finding, { what, values }: Row): readonly string[] {
+  return [what, subject, ...values.map((value) => (typeof value === 'number' ? num(value) : value))]
+}
+
+/** The report of a run: conditions, subjects, ratios, figures, growth and the probes. */
+export function markdown(trials: readonly Trial[], findings: readonly Finding[], effort: Effort): string {
   const wires = (['stdio', 'http'] as const).filter((wire) => trials.some(({ cell }) => cell.wire === wire))
   const grown = wires.flatMap((wire) => growth(trials, wire))
-  const legend = SUBJECTS.filter(({ name }) => trials.some(({ subject }) => subject === name))
+  const legend = SUBJECTS.filter(({ name }) => [...trials, ...findings].some(({ subject }) => subject === name))
   const parts = [conditions(effort), legend.map(({ name, about }) => `- \`${name}\`: ${about}`).join('\n')]
   for (const wire of wires) {
     const own = trials.filter(({ cell }) => cell.wire === wire)
@@ -152,13 +159,13 @@ export function markdown(trials: readonly Trial[], effort: Effort): string {
     if (rows.length > 0) parts.push(`### Upstream over ${wire}: ratios`, table(RATIO_HEAD, rows))
     parts.push(`### Upstream over ${wire}: figures`, figures(own))
   }
-  const failed = trials.flatMap(({ cell, subject, failure }) =>
-    failure === undefined ? [] : [`- ${cell.name}, ${subject}: ${failure.replaceAll(/\s+/g, ' ').slice(0, 200)}`],
-  )
-  if (failed.length > 0) parts.push('### Failed', failed.join('\n'))
   if (grown.length > 0) {
     const head = ['what grows', 'subject', 'CPU µs/call', 'relative']
     parts.push('### Does a call cost more when there is more around it?', table(head, grown))
   }
+  parts.push(...probed(findings))
+  const lost = failures(trials, findings)
+  if (lost.length > 0)
+    parts.push('### Failed', lost.map((text) => `- ${text.replaceAll(/\s+/g, ' ').slice(0, 200)}`).join('\n'))
   return `${parts.join('\n\n')}\n`
 }

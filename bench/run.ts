@@ -4,16 +4,18 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
-import { type Effort, selectCells } from './cells.ts'
+import { CELLS, type Effort, selectCells } from './cells.ts'
+import type { Finding } from './probe.ts'
+import { PROBES, runProbe, selectProbes } from './probes.ts'
 import { endEverything } from './processes.ts'
-import { markdown } from './report.ts'
+import { failures, markdown } from './report.ts'
 import { selectSubjects } from './subjects.ts'
 import { runCell, type Trial } from './trial.ts'
 
 const BEGIN = '<!-- results -->'
 const END = '<!-- /results -->'
 /** The whole run, in ms; then everything is ended. */
-const LONGEST_RUN = 20 * 60_000
+const LONGEST_RUN = 25 * 60_000
 
 const { values } = parseArgs({
   options: {
@@ -36,16 +38,34 @@ function effort(): Effort {
   return { ...usual, rounds }
 }
 
-async function measure(): Promise<readonly Trial[]> {
+interface Results {
+  readonly trials: Trial[]
+  readonly findings: Finding[]
+}
+
+async function measure(): Promise<Results> {
   const subjects = selectSubjects(words(values.subjects))
+  const cells = selectCells(words(values.cells), values.quick)
+  const probes = selectProbes(words(values.cells), values.quick)
+  if (cells.length + probes.length === 0) {
+    const known = [...CELLS, ...PROBES].map(({ name }) => name).join(' ')
+    throw new Error(`--cells: nothing matches "${values.cells}"; known: ${known}`)
+  }
   const trials: Trial[] = []
-  for (const cell of selectCells(words(values.cells), values.quick)) {
+  for (const cell of cells) {
     const fitting = subjects.filter((subject) => subject.fits(cell))
     if (fitting.length === 0) continue
     process.stderr.write(`${cell.name}: ${fitting.map(({ name }) => name).join(', ')}\n`)
     trials.push(...(await runCell(cell, fitting, effort())))
   }
-  return trials
+  const findings: Finding[] = []
+  for (const probe of probes) {
+    for (const subject of subjects.filter((one) => probe.fits(one))) {
+      process.stderr.write(`${probe.name}: ${subject.name}\n`)
+      findings.push(await runProbe(probe, subject, effort()))
+    }
+  }
+  return { trials, findings }
 }
 
 async function writeResults(text: string): Promise<void> {
@@ -59,12 +79,12 @@ async function writeResults(text: string): Promise<void> {
 
 async function main(): Promise<number> {
   if (!existsSync('/proc/self/stat')) throw new Error('bench: reads CPU and memory from /proc, which only Linux has')
-  const trials = await measure()
+  const { trials, findings } = await measure()
   if (ending) return 1 // half a run is no result
-  const text = markdown(trials, effort())
+  const text = markdown(trials, findings, effort())
   process.stdout.write(text)
-  const failed = trials.filter(({ failure }) => failure !== undefined)
-  for (const { cell, subject, failure } of failed) process.stderr.write(`FAILED ${cell.name} ${subject}: ${failure}\n`)
+  const failed = failures(trials, findings)
+  for (const failure of failed) process.stderr.write(`FAILED ${failure}\n`)
   if (values.write && failed.length === 0) await writeResults(text)
   return failed.length === 0 ? 0 : 1
 }

@@ -8,7 +8,7 @@ interface Answer {
   readonly result?: {
     readonly content?: readonly { readonly text?: string }[]
     readonly _meta?: { readonly 'bench/echo'?: number }
-    readonly tools?: readonly unknown[]
+    readonly tools?: readonly { readonly name?: string }[]
     readonly nextCursor?: string
   }
 }
@@ -19,6 +19,16 @@ const LONGEST_WAIT = 30_000
 /** Connections to one subject. */
 export function openPool(url: URL, connections: number): Pool {
   return new Pool(url.origin, { connections, headersTimeout: LONGEST_WAIT, bodyTimeout: LONGEST_WAIT })
+}
+
+/** Connections for `count` GET streams, which may stay silent for ever. */
+export function openStreamPool(url: URL, count: number): Pool {
+  return new Pool(url.origin, { connections: count, headersTimeout: LONGEST_WAIT, bodyTimeout: 0 })
+}
+
+/** A session's GET stream; `open` turns false when it ends. */
+export interface GetStream {
+  readonly open: boolean
 }
 
 /** The answer to request `id` in a body of JSON or of server-sent events; undefined when it is not there. */
@@ -87,20 +97,45 @@ export class Session {
     throw new Error(`tools/call ${name}: wrong answer: ${got} instead of ${size} bytes, echo ${echo}`)
   }
 
-  /** Lists all tools, page by page, and checks their number; milliseconds. */
-  async list(count: number): Promise<number> {
+  async ping(): Promise<void> {
+    await this.#ask('ping', {})
+  }
+
+  /** The names of all tools, page by page; `took`: milliseconds until the last page was there, parsing left out. */
+  async names(): Promise<{ readonly names: readonly string[]; readonly pages: number; readonly took: number }> {
+    const names: string[] = []
     let total = 0
-    let found = 0
     let cursor: string | undefined
-    for (let page = 0; page < 1_000; page++) {
+    for (let pages = 1; pages <= 1_000; pages++) {
       const { result, took } = await this.#ask('tools/list', cursor === undefined ? {} : { cursor })
       total += took
-      found += result.tools?.length ?? 0
+      for (const { name = '' } of result.tools ?? []) names.push(name)
       cursor = result.nextCursor
-      if (cursor === undefined) break
+      if (cursor === undefined) return { names, pages, took: total }
     }
-    if (found !== count) throw new Error(`tools/list: ${found} tools instead of ${count}`)
-    return total
+    throw new Error('tools/list: more than 1000 pages')
+  }
+
+  /** Lists all tools, page by page, and checks their number; milliseconds. */
+  async list(count: number): Promise<number> {
+    const { names, took } = await this.names()
+    if (names.length !== count) throw new Error(`tools/list: ${names.length} tools instead of ${count}`)
+    return took
+  }
+
+  /** Opens the session's GET stream on a connection of `pool` and reads whatever comes. */
+  async listen(pool: Pool): Promise<GetStream> {
+    const headers = { ...this.#headers, accept: 'text/event-stream' }
+    const response = await pool.request({ path: this.#path, method: 'GET', headers })
+    const type = String(response.headers['content-type'])
+    if (response.statusCode !== 200 || !type.startsWith('text/event-stream')) {
+      throw new Error(`GET: HTTP ${response.statusCode}, ${type}: ${(await response.body.text()).slice(0, 200)}`)
+    }
+    const stream = { open: true }
+    response.body.on('close', () => (stream.open = false))
+    response.body.on('error', () => (stream.open = false))
+    response.body.resume()
+    return stream
   }
 
   /** Ends the session; that a server has no way to end one is fine. */

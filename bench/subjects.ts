@@ -1,9 +1,9 @@
 /** What is compared: each subject is a way from the driver to the same upstream server. */
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { type Cell, toolOf } from './cells.ts'
+import { launch, type OwnName, SCRIPTS, upstreamArgs } from './ours.ts'
 import { answers, endAll, freePort, newFolder, type Started, startNode } from './processes.ts'
 
 /** A subject that is up and can be called. */
@@ -27,10 +27,10 @@ export interface Subject {
 }
 
 const here = import.meta.dirname
-const upstream = join(here, 'upstream.ts')
 
-function upstreamArgs(cell: Cell): string[] {
-  return [upstream, cell.wire, '--tools', String(cell.tools), ...(cell.sse ? ['--sse'] : [])]
+/** Arguments of Node for the upstream server that the cell wants. */
+function serverArgs(cell: Cell): string[] {
+  return upstreamArgs(cell.wire, '--tools', String(cell.tools), ...(cell.sse ? ['--sse'] : []))
 }
 
 function running(cell: Cell, url: string, started: readonly Started[]): Running {
@@ -55,7 +55,7 @@ const direct: Subject = {
   fits: (cell) => cell.upstreams === 1 && (cell.wire === 'http' || cell.name === 'stdio/base'),
   start: (cell) =>
     allOrNothing(async (started) => {
-      started.push(startNode(upstreamArgs({ ...cell, wire: 'http' })))
+      started.push(startNode(serverArgs({ ...cell, wire: 'http' })))
       return running(cell, (await started[0]?.ready) ?? '', started)
     }),
 }
@@ -66,7 +66,7 @@ const reverse: Subject = {
   fits: (cell) => cell.wire === 'http' && cell.upstreams === 1,
   start: (cell) =>
     allOrNothing(async (started) => {
-      const target = startNode(upstreamArgs(cell))
+      const target = startNode(serverArgs(cell))
       started.push(target)
       const proxy = startNode([join(here, 'reverse.ts'), await target.ready])
       started.push(proxy)
@@ -80,7 +80,7 @@ const bridge: Subject = {
   fits: (cell) => cell.wire === 'stdio' && cell.upstreams === 1,
   start: (cell) =>
     allOrNothing(async (started) => {
-      const proxy = startNode([join(here, 'bridge.ts'), process.execPath, ...upstreamArgs(cell)])
+      const proxy = startNode([join(here, 'bridge.ts'), process.execPath, ...serverArgs(cell)])
       started.push(proxy)
       return running(cell, await proxy.ready, started)
     }),
@@ -91,7 +91,7 @@ function startMcpProxy(cell: Cell, flags: readonly string[]): Promise<Running> {
     const port = String(await freePort())
     const script = join(here, 'node_modules/mcp-proxy/dist/bin/mcp-proxy.mjs')
     const where = ['--host', '127.0.0.1', '--port', port, '--server', 'stream', ...flags]
-    const proxy = startNode([script, ...where, '--', process.execPath, ...upstreamArgs(cell)])
+    const proxy = startNode([script, ...where, '--', process.execPath, ...serverArgs(cell)])
     started.push(proxy)
     const url = `http://127.0.0.1:${port}/mcp`
     await answers(proxy, url, [400, 404, 405, 406])
@@ -117,29 +117,22 @@ const mcpProxyLean: Subject = {
 async function entries(cell: Cell, started: Started[]): Promise<Record<string, object>> {
   const names = Array.from({ length: cell.upstreams }, (_, n) => (n === 0 ? 'up' : `up${n}`))
   const list = names.map(async (name) => {
-    if (cell.wire === 'stdio') return [name, { command: process.execPath, args: upstreamArgs(cell) }] as const
-    const server = startNode(upstreamArgs(cell))
+    if (cell.wire === 'stdio') return [name, { command: process.execPath, args: serverArgs(cell) }] as const
+    const server = startNode(serverArgs(cell))
     started.push(server)
     return [name, { type: 'http', url: await server.ready }] as const
   })
   return Object.fromEntries(await Promise.all(list))
 }
 
-/** Starts this proxy from `script` in an empty folder, so that only the defaults and the cell's servers count. */
-function startOurs(cell: Cell, script: string): Promise<Running> {
+/** Starts this proxy with the cell's servers and waits until they have settled. */
+function startOurs(cell: Cell, name: OwnName): Promise<Running> {
   return allOrNothing(async (started) => {
-    const cwd = newFolder()
-    const config = join(cwd, 'servers.json')
-    await writeFile(config, JSON.stringify({ mcpServers: await entries(cell, started) }))
-    const port = String(await freePort())
-    const data = join(cwd, 'data')
-    const env = { MCP_CONFIG_PATH: config, MCP_PORT: port, MCP_DATA_DIR: data, MCP_LOG_LEVEL: 'warn' }
-    const proxy = startNode([script], { env, cwd })
-    started.push(proxy)
-    await proxy.ready
-    const origin = `http://127.0.0.1:${port}`
-    await answers(proxy, `${origin}/readyz`, [200])
-    const up = running(cell, `${origin}/mcp`, started)
+    const proxy = await launch(name, await entries(cell, started), newFolder())
+    started.push(proxy.started)
+    await proxy.started.ready
+    await answers(proxy.started, `${proxy.origin}/readyz`, [200])
+    const up = running(cell, `${proxy.origin}/mcp`, started)
     return { ...up, tool: `up_${up.tool}`, tools: cell.tools * cell.upstreams }
   })
 }
@@ -148,16 +141,14 @@ const ours: Subject = {
   name: 'ours',
   about: 'this proxy, unbuilt (`node core/cli.ts`), without auth: supervisor and worker counted together',
   fits: () => true,
-  start: (cell) => startOurs(cell, join(here, '../core/cli.ts')),
+  start: (cell) => startOurs(cell, 'ours'),
 }
-
-const built = join(here, '../dist/core/cli.js')
 
 const oursBuilt: Subject = {
   name: 'ours-built',
   about: 'the same as it is published (`dist/`), where a build is there: without what stripping types costs in memory',
-  fits: (cell) => cell.name.endsWith('/base') && existsSync(built),
-  start: (cell) => startOurs(cell, built),
+  fits: (cell) => cell.name.endsWith('/base') && existsSync(SCRIPTS['ours-built']),
+  start: (cell) => startOurs(cell, 'ours-built'),
 }
 
 export const SUBJECTS: readonly Subject[] = [direct, reverse, bridge, mcpProxy, mcpProxyLean, ours, oursBuilt]

@@ -42,7 +42,7 @@ async function round(cell: Cell, { trial, running, load }: Contestant, ms: numbe
   const { tool, tools, roots } = running
   try {
     const before = usage(roots)
-    const report = await load.run({ op: cell.op, tool, size: cell.size, tools, ms, limit: callLimit(cell) })
+    const report = await load.run({ op: cell.op, calls: [tool], size: cell.size, tools, ms, limit: callLimit(cell) })
     const after = usage(roots)
     const perRequest = (from: number, to: number) => ((to - from) * 1_000) / report.requests
     const upstreamCpu = perRequest(before.upstreamCpu, after.upstreamCpu)

@@ -1,12 +1,14 @@
 /**
  * The MCP server behind every subject: no SDK, answers prepared once, so that its own cost is small and equal for all.
- * `node upstream.ts stdio|http --tools N [--sse]`; in HTTP mode it prints `ready <url>` and ends with its stdin.
+ * `node upstream.ts stdio|http --tools N [--sse] [--delay ms]`; in HTTP mode it prints `ready <url>` and ends with its stdin.
+ * `--delay`: how long it takes to answer `initialize`.
  */
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { parseArgs } from 'node:util'
 
 import { serve } from './listen.ts'
+import { TEXT_TOOLS, toolNames } from './tools.ts'
 
 interface Incoming {
   readonly id?: string | number
@@ -20,22 +22,25 @@ interface Incoming {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { tools: { type: 'string', default: '10' }, sse: { type: 'boolean', default: false } },
+  options: {
+    tools: { type: 'string', default: '10' },
+    sse: { type: 'boolean', default: false },
+    delay: { type: 'string', default: '0' },
+  },
 })
 
+const [SMALL, MIDDLE, LARGE] = TEXT_TOOLS
 const TEXTS: Readonly<Record<string, Buffer>> = {
-  r100: Buffer.from('x'.repeat(100)),
-  r10k: Buffer.from('x'.repeat(10_000)),
-  r1m: Buffer.from('x'.repeat(1_000_000)),
+  [SMALL]: Buffer.from('x'.repeat(100)),
+  [MIDDLE]: Buffer.from('x'.repeat(10_000)),
+  [LARGE]: Buffer.from('x'.repeat(1_000_000)),
 }
 const VERSIONS = new Set(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'])
+const delay = Number(values.delay)
 const listing = Buffer.from(JSON.stringify({ tools: catalogue(Number(values.tools)) }))
 
-/** The tools that are called come last, so that a look-up that walks the list shows. */
 function catalogue(count: number) {
-  const last = Object.keys(TEXTS)
-  const fillers = Array.from({ length: count - last.length }, (_, n) => `filler_${String(n).padStart(5, '0')}`)
-  return [...fillers, ...last].map((name) => ({
+  return toolNames(count).map((name) => ({
     name,
     title: `Tool ${name}`,
     description: `Returns a fixed text. Stands for a tool of usual size: what it does, when to use it, what to expect of it.`,
@@ -83,6 +88,12 @@ function answer({ id, method, params }: Incoming): Buffer | undefined {
   return framed(id, 'result', result)
 }
 
+/** Runs `work` now, or after the delay when it answers `initialize`. */
+function inTime(method: string | undefined, work: () => void): void {
+  if (method === 'initialize' && delay > 0) setTimeout(work, delay)
+  else work()
+}
+
 function speakStdio(): void {
   const newline = Buffer.from('\n')
   let rest = ''
@@ -91,8 +102,9 @@ function speakStdio(): void {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) {
-      const bytes = line === '' ? undefined : answer(JSON.parse(line) as Incoming)
-      if (bytes !== undefined) process.stdout.write(Buffer.concat([bytes, newline]))
+      const message = line === '' ? {} : (JSON.parse(line) as Incoming)
+      const bytes = answer(message)
+      if (bytes !== undefined) inTime(message.method, () => process.stdout.write(Buffer.concat([bytes, newline])))
     }
   })
   process.stdin.on('end', () => process.exit(0))
@@ -125,7 +137,8 @@ function receive(request: IncomingMessage, response: ServerResponse, body: strin
   if (message.method === 'initialize') {
     const session = randomUUID()
     sessions.add(session)
-    respond(response, answer(message) ?? Buffer.alloc(0), { 'mcp-session-id': session })
+    const bytes = answer(message) ?? Buffer.alloc(0)
+    inTime(message.method, () => respond(response, bytes, { 'mcp-session-id': session }))
     return
   }
   const bytes = refused(request, response) ? undefined : answer(message)
