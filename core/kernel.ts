@@ -110,7 +110,7 @@ async function assemble(
       for (const listener of listeners) listener(status)
       if (status.state === before.state) return
       if (status.state === 'up') hooks.run('upstream:up', { name: status.name, tools: status.tools })
-      if (before.state === 'up') hooks.run('upstream:down', { name: status.name, reason: status.reason ?? '' })
+      if (status.state === 'down') hooks.run('upstream:down', { name: status.name, reason: status.reason ?? '' })
     },
   })
   // Not sealed: names must stay when a secret leaves the key ring, and there is nothing secret about them.

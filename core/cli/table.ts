@@ -14,7 +14,8 @@ const COLOURS = {
   down: 'red',
   invalid: 'red',
   connecting: 'yellow',
-  disabled: 'gray', idle: 'gray',
+  disabled: 'gray',
+  idle: 'gray',
 } as const satisfies Record<UpstreamState, string>
 
 /** The table of upstreams: one line each under a heading, no line wider than `width`. */

@@ -3,6 +3,7 @@ import { isRpcError, reasonOf, RpcError } from '../errors.ts'
 import type { Peer } from '../gateway/call.ts'
 import type { Connection } from '../transport.ts'
 import { ErrorCode } from '../wire/codes.ts'
+import { startDeadline } from './deadline.ts'
 import { failure, success, type RpcId, type RpcRequest, type RpcResponse } from '../wire/jsonrpc.ts'
 
 /** Whom a server's question is for. */
@@ -42,10 +43,11 @@ export function createAsks(connection: Connection, logger: ConsolaInstance): Ask
     async answer(request, asked) {
       if (request.method === 'ping') return respond(request, success(request.id, {}))
       const stop = new AbortController()
+      const deadline = startDeadline(ALONE)
       open.set(request.id, stop)
       try {
         if (asked === undefined) throw nobody(request)
-        const signal = AbortSignal.any([stop.signal, asked.signal ?? AbortSignal.timeout(ALONE)])
+        const signal = AbortSignal.any([stop.signal, asked.signal ?? deadline.signal])
         const { method, params } = request
         const ask = { method, ...(params && { params }), ...(asked.unbound && { unbound: true as const }) }
         const result = await asked.peer.ask(ask, signal)
@@ -58,6 +60,7 @@ export function createAsks(connection: Connection, logger: ConsolaInstance): Ask
           : { code: ErrorCode.InternalError, message: reasonOf(error) }
         await respond(request, failure(request.id, body))
       } finally {
+        deadline.clear()
         if (open.get(request.id) === stop) open.delete(request.id)
       }
     },

@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts'
 import type { Connection, TransportAdapter, TransportContext } from '../transport.ts'
+import { startDeadline } from './deadline.ts'
 import type { About, UpstreamFace } from './face.ts'
 import { legacyFace, type LegacyOptions } from './legacy.ts'
 
@@ -24,8 +25,8 @@ export interface InstanceOptions extends Omit<LegacyOptions, 'connection'> {
 
 /** Connects and initializes. On any failure, and after `connectTimeout`, everything it opened is closed again. */
 export async function openInstance(options: InstanceOptions): Promise<Instance> {
-  const expiry = AbortSignal.timeout(options.connectTimeout)
-  const signal = AbortSignal.any([options.signal, expiry])
+  const deadline = startDeadline(options.connectTimeout, options.signal)
+  const { signal } = deadline
   let connection: Connection | undefined
   const close = async (): Promise<void> => {
     await connection?.close().catch((error) => options.logger.debug(`close failed: ${reasonOf(error)}`))
@@ -38,8 +39,10 @@ export async function openInstance(options: InstanceOptions): Promise<Instance> 
     return { face, about, closed: connection.closed, close: closeFace }
   } catch (error) {
     await close()
-    if (expiry.aborted)
+    if (deadline.passed)
       throw new Error(`no answer within ${options.connectTimeout / 1000} s of connecting`, { cause: error })
     throw error
+  } finally {
+    deadline.clear()
   }
 }

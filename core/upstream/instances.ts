@@ -43,8 +43,9 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
   const places = new Map<string, Place>()
   /** The key the first instance belongs to, once it belongs to one. */
   let adopter: string | undefined
-  /** The parties that the first instance has served: the only one, or that there were several. */
-  let served: string | 'several' | undefined
+  /** The first party that the first instance has served, and whether there were more. */
+  let served: string | undefined
+  let several = false
   let closing: Promise<void> = Promise.resolve()
 
   function find(peer: Peer): Place | undefined {
@@ -57,7 +58,10 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
     const key = rule.keyOf(peer)
     if (rule.adopts) adopter ??= key
     const found = find(peer)
-    if (found === first && served !== peer.party) served = served === undefined ? peer.party : 'several'
+    if (found === first) {
+      served ??= peer.party
+      several ||= served !== peer.party
+    }
     if (found !== undefined) return moveToEnd(key, found)
     if (places.size >= MOST) makeRoom()
     const place: Place = { slot: create(peer), wishes: new Map() }
@@ -88,7 +92,7 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
   function split(): void {
     if (!rule.split()) return
     // Whoever used it alone keeps it, and what it knows of them; one that several have used stays for lists alone.
-    if (served !== undefined && served !== 'several') adopter = partyKey(served)
+    if (served !== undefined && !several) adopter = partyKey(served)
     onsplit()
   }
 
@@ -126,6 +130,7 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
       if (adopter !== key) return
       // What it remembers was this party's: the next one starts anew.
       adopter = served = undefined
+      several = false
       if (primary.instance !== undefined) primary.drop(primary.instance)
     },
     async close() {

@@ -5,6 +5,7 @@ import type { Peer } from '../gateway/call.ts'
 import type { ListKind } from '../gateway/source.ts'
 import type { TransportAdapter } from '../transport.ts'
 import { capabilitiesOf, SHARED_CAPABILITIES } from './capabilities.ts'
+import { startDeadline } from './deadline.ts'
 import type { UpstreamEvent } from './face.ts'
 import { openInstance, type Instance } from './instance.ts'
 import { partyKey, type IsolationRule } from './isolation.ts'
@@ -91,14 +92,18 @@ export function createLauncher(options: LauncherOptions): Launcher {
     // Many calls may fail at once: one answer is enough for all.
     if (checked.has(instance)) return
     checked.add(instance)
-    const answered = instance.face.ping(AbortSignal.any([options.signal, AbortSignal.timeout(PING)]))
-    answered
+    const deadline = startDeadline(PING, options.signal)
+    instance.face
+      .ping(deadline.signal)
       .catch((error: unknown) => {
         // A server without `ping` has answered too.
         if (isRpcError(error) || options.signal.aborted) return
         slot.drop(instance, `it no longer answers: ${reasonOf(error)}`)
       })
-      .finally(() => checked.delete(instance))
+      .finally(() => {
+        deadline.clear()
+        checked.delete(instance)
+      })
   }
 
   return { launch, check }

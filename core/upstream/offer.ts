@@ -1,6 +1,7 @@
 import type { ConsolaInstance } from 'consola'
 import { reasonOf } from '../errors.ts'
 import { EMPTY_LISTS, type ListKind, type Lists } from '../gateway/source.ts'
+import { startDeadline } from './deadline.ts'
 import type { Instance } from './instance.ts'
 import type { KeptLists, Known } from './kept-lists.ts'
 import { LIST_KINDS, readLists } from './lists.ts'
@@ -78,8 +79,8 @@ export function createOffer(options: OfferOptions): Offer {
       return known
     },
     async load(from, signal, limit) {
-      const expiry = AbortSignal.timeout(limit)
-      const reading = read(from, LIST_KINDS, AbortSignal.any([signal, expiry]))
+      const deadline = startDeadline(limit, signal)
+      const reading = read(from, LIST_KINDS, deadline.signal)
       // What changes meanwhile is read after this.
       queue = queue.then(() => reading.catch(() => {}))
       try {
@@ -87,8 +88,10 @@ export function createOffer(options: OfferOptions): Offer {
         // Also when nothing is new: what is kept is kept from the last time the server was up.
         keep()
       } catch (error) {
-        if (!expiry.aborted) throw error
+        if (!deadline.passed) throw error
         throw new Error(`its lists did not come within ${limit / 1000} s`, { cause: error })
+      } finally {
+        deadline.clear()
       }
     },
     changed(from, kinds) {

@@ -4,6 +4,7 @@ import { LOG_LEVELS } from '../gateway/call.ts'
 import { abortable } from './abortable.ts'
 import { createBreaker, type Breaker } from './breaker.ts'
 import type { Refused } from './face.ts'
+import { startDeadline } from './deadline.ts'
 import type { Instance } from './instance.ts'
 
 /** A place for one instance: opened when needed, opened again when lost, closed when idle. */
@@ -134,10 +135,12 @@ export function createSlot(options: SlotOptions): Slot {
   }
 
   async function replay(to: Instance): Promise<void> {
-    const signal = AbortSignal.any([end.signal, AbortSignal.timeout(REPLAY)])
+    if (level === USUAL_LEVEL && wishes.size === 0) return
+    const { signal, clear } = startDeadline(REPLAY, end.signal)
     const quietly = (work: Promise<unknown>) => work.catch(() => {})
     if (level !== USUAL_LEVEL) await quietly(to.face.setLevel(level, signal))
     if (wishes.size > 0) await quietly(to.face.watch(wishes, signal))
+    clear()
   }
 
   /** Starts to count towards the idle stop, unless something is going on or somebody listens. */
@@ -188,16 +191,22 @@ export function createSlot(options: SlotOptions): Slot {
     lowerLevel(wanted) {
       if (LOG_LEVELS.indexOf(wanted) >= LOG_LEVELS.indexOf(level)) return undefined
       level = wanted
-      return instance?.face.setLevel(wanted, AbortSignal.timeout(REPLAY)).catch(() => {})
+      if (instance === undefined) return undefined
+      const { signal, clear } = startDeadline(REPLAY, end.signal)
+      return instance.face.setLevel(wanted, signal).then(clear, clear)
     },
     async watch(uris) {
       wishes = uris
       if (uris.size === 0) rest()
-      const signal = AbortSignal.any([end.signal, AbortSignal.timeout(REPLAY)])
       if (instance === undefined && uris.size === 0) return new Map()
-      // One that is opened now is told of the wish as any new one is; this tells whether it can be had.
-      const watching = instance ?? (await this.acquire(signal))
-      return watching.face.watch(wishes, signal)
+      const { signal, clear } = startDeadline(REPLAY, end.signal)
+      try {
+        // One that is opened now is told of the wish as any new one is; this tells whether it can be had.
+        const watching = instance ?? (await this.acquire(signal))
+        return await watching.face.watch(wishes, signal)
+      } finally {
+        clear()
+      }
     },
     async close() {
       end.abort()

@@ -1,29 +1,31 @@
 import { describe, expect, it } from 'vitest'
 import { ConnectionError, RpcError } from '../../../core/errors.ts'
 import { complete, type Call } from '../../../core/gateway/call.ts'
-import type { UpstreamFace } from '../../../core/upstream/face.ts'
+import { EMPTY_LISTS, type Lists } from '../../../core/gateway/source.ts'
 import { LIST_KINDS, PAGE_CAP, readLists } from '../../../core/upstream/lists.ts'
 import type { JsonObject } from '../../../core/wire/jsonrpc.ts'
+import { fakeInstance } from '../../fixtures/core/instance.ts'
 
 /** Reads all lists from a server that answers like this. */
 async function read(
   answer: (call: Call) => JsonObject,
   capabilities: JsonObject = { tools: {}, resources: {}, prompts: {} },
+  known: Partial<Lists> = {},
 ) {
   const warnings: string[] = []
   const asked: string[] = []
-  const face: UpstreamFace = {
-    era: 'legacy',
-    start: () => expect.unreachable(),
+  const { face, about } = fakeInstance({
+    about: { capabilities },
     async call(call) {
       asked.push(call.method)
       return complete(answer(call))
     },
-    close: async () => {},
-  }
-  const about = { protocolVersion: '2025-11-25', capabilities, serverInfo: {} }
+  })
   const signal = new AbortController().signal
-  const lists = await readLists({ face, about, signal, warn: (text) => warnings.push(text) }, LIST_KINDS)
+  const lists = await readLists(
+    { face, about, signal, known: { ...EMPTY_LISTS, ...known }, warn: (text) => warnings.push(text) },
+    LIST_KINDS,
+  )
   return { lists, warnings, asked }
 }
 
@@ -109,6 +111,26 @@ describe('reading lists', () => {
       return EMPTY[call.method]!
     })
     expect(warnings).toEqual(['tools/list failed: Method not found'])
+  })
+
+  it('keeps what was known of a list that fails, but not of one that the server knows no more', async () => {
+    const known = { tools: [{ name: 'a' }, { name: 'b' }], prompts: [{ name: 'p' }] }
+    const { lists } = await read(
+      (call) => {
+        if (call.method === 'prompts/list') throw new RpcError(-32601, 'Method not found')
+        if (call.params.cursor !== undefined) throw new RpcError(-32603, 'broken later')
+        return call.method === 'tools/list' ? { tools: [{ name: 'a' }], nextCursor: '1' } : EMPTY[call.method]!
+      },
+      undefined,
+      known,
+    )
+    expect(lists).toMatchObject({ tools: known.tools, prompts: [] })
+  })
+
+  it('forgets what was known of a list that is empty now, or that the server has no more', async () => {
+    const known = { tools: [{ name: 'a' }], prompts: [{ name: 'p' }] }
+    const { lists } = await read((call) => EMPTY[call.method]!, { tools: {} }, known)
+    expect(lists).toMatchObject({ tools: [], prompts: [] })
   })
 
   it('gives up when the connection is gone', async () => {

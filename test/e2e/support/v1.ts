@@ -7,7 +7,7 @@ import { ResultSchema } from '@modelcontextprotocol/sdk/types.js'
 
 export type Json = Record<string, unknown>
 
-/** A client of the SDK's v1 line, connected; it declares no capabilities, as the proxy does towards servers. */
+/** A client of the SDK's v1 line, connected; it declares what the proxy declares to the servers it shares. */
 export interface V1Client {
   readonly client: Client
   /** Sends a request and resolves with its result as it came. */
@@ -26,7 +26,10 @@ export function connectDirect(entry: { command: string; args: string[]; env?: Re
 }
 
 async function open(transport: Transport): Promise<V1Client> {
-  const client = new Client({ name: 'v1', version: '1' })
+  const client = new Client(
+    { name: 'v1', version: '1' },
+    { capabilities: { sampling: {}, elicitation: { form: {}, url: {} } } },
+  )
   await client.connect(transport)
   return {
     client,
