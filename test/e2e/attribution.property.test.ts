@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { RunningServer } from '../fixtures/transport/start.ts'
 import { openProxy } from '../harness.ts'
 import { act, legacyMember, modernMember, type Member, type Step } from './support/crowd.ts'
@@ -91,8 +91,10 @@ describe.each(['stdio', 'http'] as const)('over %s', (over) => {
   test(
     'session: everything reaches its owner, and nothing is lost',
     () =>
-      property('session', (story, { listens }) => {
-        expect([...badAnswers(story), ...lostLogs(story, listens)]).toEqual([])
+      property('session', async (story, { listens }) => {
+        expect(badAnswers(story)).toEqual([])
+        // What is said after an answer may take its time on a busy machine.
+        await vi.waitFor(() => expect(lostLogs(story, listens)).toEqual([]), 5000)
       }),
     LIMIT,
   )

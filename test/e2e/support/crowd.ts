@@ -44,15 +44,17 @@ const SERVER = 's'
 /** How long after the last answer a server may still speak, in ms: `late` does after 30. */
 const AFTERWARDS = 80
 
-/** A client with a session. It answers every question with its name, except those of calls that it will cancel. */
+/** A client with a session. It answers every question with its name; those of calls that it cancels, after that. */
 export async function legacyMember(url: string, owner: string, listens: boolean): Promise<Member> {
-  const unanswered = new Set<string>()
+  const cancelled = new Map<string, Promise<void>>()
   const uris = new Set<string>()
   const wire = await openWire(url, {
     name: owner,
-    answer(question) {
+    async answer(question) {
       const mark = markOf(question)
-      return unanswered.has(mark) ? undefined : { result: { by: owner, mark } }
+      // A cancellation may overtake its call, and is without effect then: every question needs an answer.
+      await cancelled.get(mark)
+      return { result: { by: owner, mark } }
     },
   })
   if (listens) await wire.listen()
@@ -62,15 +64,16 @@ export async function legacyMember(url: string, owner: string, listens: boolean)
     heard: wire.heard,
     uris,
     async do(step, mark) {
-      if (step.cancel !== undefined) unanswered.add(mark)
       if (step.tool === 'subscribe') uris.add(uriOf(step))
       const { id, response } = wire.send(...requestOf(step, mark))
-      const settled = response.catch(() => undefined)
-      if (step.cancel !== undefined) {
-        await sleep(step.cancel)
-        await wire.cancel(id)
-      }
-      return { step, owner, mark, on: id, response: await settled }
+      if (step.cancel !== undefined)
+        cancelled.set(
+          mark,
+          sleep(step.cancel).then(() => wire.cancel(id)),
+        )
+      const settled = await response.catch(() => undefined)
+      await cancelled.get(mark)
+      return { step, owner, mark, on: id, response: settled }
     },
     async leave() {
       await wire.end()

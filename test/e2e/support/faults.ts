@@ -16,8 +16,8 @@ export interface Bad {
 export interface Fault {
   readonly name: string
   open(): Promise<Bad> | Bad
-  /** The state that the first connect ends in, and the one that the fault leaves behind. */
-  readonly state: readonly [first: 'up' | 'down', last: 'up' | 'down']
+  /** The state that the first connect ends in, unless that does not last, and the one that the fault leaves behind. */
+  readonly state: readonly [first: 'up' | 'down' | undefined, last: 'up' | 'down']
   /** What a client gets when the fault shows. */
   readonly got: unknown
   /** What the log says at `warn` or above. */
@@ -95,7 +95,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'a program that exits once it is up',
     open: program('exit-later'),
-    state: ['up', 'down'],
+    state: [undefined, 'down'],
     got: failed('is down; the log of the proxy says why'),
     said: /down: .*exited with code 5; next attempt in/,
     async strike(wire, proxy) {
