@@ -17,6 +17,18 @@ export function createAnswer(site: Site, path: string, reader: Reader) {
   let head: Head = { status: 0, headers: {}, streamed: false, path }
   let events: Events | undefined
   const body = createHold()
+  /** Most answers come in one piece, which then needs no copy: a copy each would keep the garbage collector busy. */
+  let only: Buffer | undefined
+
+  function keep(chunk: Buffer): void {
+    if (only === undefined && body.bytes === 0) {
+      only = chunk
+      return
+    }
+    if (only !== undefined) body.add(only)
+    only = undefined
+    body.add(chunk)
+  }
 
   return {
     start(status: number, headers: IncomingHttpHeaders): void {
@@ -29,11 +41,11 @@ export function createAnswer(site: Site, path: string, reader: Reader) {
     push(chunk: Buffer): string | undefined {
       if (events) return events.push(chunk)
       const limit = isSuccess(head.status) ? site.maxMessageBytes : ERROR_BODY
-      if (body.bytes + chunk.length <= limit) body.add(chunk)
+      if ((only?.length ?? body.bytes) + chunk.length <= limit) keep(chunk)
       else if (isSuccess(head.status)) return `sent a message of more than ${limit} bytes, which is the limit`
       return undefined
     },
-    reply: (): Reply => ({ ...head, text: body.take().toString() }),
+    reply: (): Reply => ({ ...head, text: (only ?? body.take()).toString() }),
   }
 }
 
