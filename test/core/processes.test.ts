@@ -21,7 +21,7 @@ test('knows the group of a child, and nothing of a process that is gone', async 
   expect(processTable.find(pid)).toBeUndefined()
 })
 
-test.runIf(onLinux)('ps and /proc agree', () => {
+test.runIf(onLinux)('ps and /proc agree (Linux: only it has /proc)', () => {
   const fromPs = psTable.find(process.pid)
   expect(fromPs).toMatchObject({ pid: process.pid, group: procTable.find(process.pid)?.group, zombie: false })
   expect(fromPs?.start).toMatch(/\d{4}$/)
@@ -29,7 +29,7 @@ test.runIf(onLinux)('ps and /proc agree', () => {
   expect(psTable.find(2 ** 22 + 1)).toBeUndefined()
 })
 
-test.runIf(onLinux)('the number of ids handed out grows with every process', async () => {
+test.runIf(onLinux)('the number of ids handed out grows with every process (Linux: /proc counts them)', async () => {
   const before = pidsIssued() ?? 0
   await once(spawn('true'), 'exit')
   expect(pidsIssued()).toBeGreaterThan(before)

@@ -107,7 +107,7 @@ function unreadable(path: string): void {
 }
 
 test.runIf(process.platform === 'linux')(
-  'a file that cannot be read is tried again, and found once it can',
+  'a file that cannot be read is tried again, and found once it can (Linux: /proc gives the EIO)',
   async () => {
     const cwd = folder()
     const path = join(cwd, 'one.json')
@@ -132,7 +132,7 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
-test.runIf(process.platform === 'linux')('after MCP_MAX_RETRIES it gives up', async () => {
+test.runIf(process.platform === 'linux')('after MCP_MAX_RETRIES it gives up (Linux: /proc gives the EIO)', async () => {
   const cwd = folder()
   unreadable(join(cwd, 'one.json'))
   const delays: number[] = []
@@ -152,7 +152,7 @@ test('what will not pass is not tried again: a folder, a syntax error', async ()
   expect(await failure(cwd, { env: { MCP_CONFIG_PATH: 'bad.json' } })).toContain('not valid JSON')
 })
 
-test.runIf(process.platform === 'linux')('waiting ends with the signal', async () => {
+test.runIf(process.platform === 'linux')('waiting ends with the signal (Linux: /proc gives the EIO)', async () => {
   const cwd = folder()
   unreadable(join(cwd, 'one.json'))
   const controller = new AbortController()
