@@ -25,6 +25,7 @@ export {
 } from './errors.ts'
 export type { Ask, Call, Method, Outcome, Peer } from './gateway/call.ts'
 export type { Hooks } from './hooks.ts'
+export { InFlight } from './in-flight.ts'
 export type { Keys, KeyPurpose } from './keys.ts'
 export type { Middleware } from './middleware.ts'
 export { definePlugin } from './plugin.ts'

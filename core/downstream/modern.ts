@@ -5,6 +5,7 @@ import { RpcError } from '../errors.ts'
 import type { Call, LogLevel, Method, Peer } from '../gateway/call.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { problem, rpcProblem } from '../http/errors.ts'
+import { InFlight } from '../in-flight.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import type { Envelope } from '../wire/envelope.ts'
 import {
@@ -47,6 +48,8 @@ interface Asked {
   readonly method: Method
   readonly envelope: Envelope
   readonly peer: Peer
+  /** For the log. */
+  readonly requestId: string
   readonly logLevel?: LogLevel
 }
 
@@ -54,7 +57,7 @@ interface Asked {
 export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
   const { gateway, oneParty, logger } = options
   const listeners = createListeners(gateway)
-  const open = new Set<AbortController>()
+  const open = new InFlight<string, AbortController>()
 
   async function handle(request: Request, body: unknown, principal: Principal): Promise<Response> {
     if (request.method !== 'POST')
@@ -80,7 +83,14 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
     if (!isMethod(method)) {
       return refuse(message, { code: ErrorCode.MethodNotFound, message: `Method not found: ${method}` })
     }
-    return exchange(request, { id: message.id, method, envelope, peer, ...(logLevel && { logLevel }) })
+    return exchange(request, {
+      id: message.id,
+      method,
+      envelope,
+      peer,
+      requestId: nextRequestId(),
+      ...(logLevel && { logLevel }),
+    })
   }
 
   function discover(principal: Principal): JsonObject {
@@ -111,11 +121,12 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
   }
 
   function exchange(request: Request, asked: Asked): Promise<Response> {
+    const { requestId } = asked
     const controller = new AbortController()
     const cancel = () => controller.abort()
     // In this revision closing the stream is how a client cancels (basic/patterns/cancellation).
     request.signal.addEventListener('abort', cancel, { once: true })
-    open.add(controller)
+    open.set(requestId, controller)
     const reply = new Reply({
       expected: 1,
       batch: false,
@@ -124,7 +135,7 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
       ondisconnect: cancel,
     })
     void answer(asked, controller.signal, reply).then((response) => {
-      open.delete(controller)
+      open.delete(requestId)
       request.signal.removeEventListener('abort', cancel)
       reply.end(response)
       leave(asked.peer)
@@ -133,8 +144,7 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
   }
 
   async function answer(asked: Asked, signal: AbortSignal, reply: Reply): Promise<RpcResponse> {
-    const { id, method, envelope, peer, logLevel } = asked
-    const requestId = nextRequestId()
+    const { id, method, envelope, peer, logLevel, requestId } = asked
     const call: Call = {
       ...peer,
       method,
@@ -162,7 +172,7 @@ export function modernDownstream(options: ModernFaceOptions): DownstreamFace {
     handle,
     async close() {
       listeners.close()
-      for (const controller of open) controller.abort()
+      for (const controller of open.values()) controller.abort()
     },
   }
 }

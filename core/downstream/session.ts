@@ -1,5 +1,6 @@
 import type { LogLevel } from '../gateway/call.ts'
 import type { Subscription } from '../gateway/gateway.ts'
+import type { InFlight } from '../in-flight.ts'
 import type { JsonObject, RpcId } from '../wire/jsonrpc.ts'
 import type { PendingAsk } from './asks.ts'
 import type { Channel } from './channel.ts'
@@ -16,7 +17,7 @@ export interface Session {
   /** When it ends by itself, in ms since the epoch. */
   readonly expires: number
   /** Open requests by the client's request id. */
-  readonly calls: Map<RpcId, AbortController>
+  readonly calls: InFlight<RpcId, AbortController>
   /** Questions to the client that have no answer yet, by our request id; made with the first. */
   asks?: Map<RpcId, PendingAsk>
   /** The GET stream, while there is one. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Principal } from '../auth.ts'
+import { InFlight } from '../in-flight.ts'
 import type { Keys } from '../keys.ts'
 import type { Store } from '../storage.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
@@ -74,7 +75,7 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
       const id = keys.seal('session', JSON.stringify(sealed))
       const { protocolVersion } = start
       const expires = created + life
-      return remember({ id, party, protocolVersion, capabilities, clientInfo, expires, calls: new Map() }, owner)
+      return remember({ id, party, protocolVersion, capabilities, clientInfo, expires, calls: new InFlight() }, owner)
     },
 
     async find(id, principal) {
@@ -94,7 +95,7 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
       // Two requests may come at once: both must get the same session.
       return (
         cache.get(id)?.session ??
-        remember({ ...sealed.session, ...settingsOf(kept), id, expires, calls: new Map() }, owner)
+        remember({ ...sealed.session, ...settingsOf(kept), id, expires, calls: new InFlight() }, owner)
       )
     },
 

@@ -1,3 +1,4 @@
+import { InFlight } from '../in-flight.ts'
 import type { Exchange } from '../transport.ts'
 import type { RpcId, RpcNotification, RpcRequest } from '../wire/jsonrpc.ts'
 
@@ -43,7 +44,7 @@ const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId'
  * count as no party and get nothing but their progress.
  */
 export function createAttribution(): Attribution {
-  const byId = new Map<RpcId, Open>()
+  const byId = new InFlight<RpcId, Open>()
   const askedOf = new Map<RpcId, Open>()
   let newest: Open | undefined
   let party: string | undefined

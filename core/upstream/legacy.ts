@@ -1,6 +1,7 @@
 import type { ConsolaInstance } from 'consola'
 import { reasonOf, RpcError } from '../errors.ts'
 import { complete, type Call, type LogLevel, type Outcome, type Peer } from '../gateway/call.ts'
+import { InFlight } from '../in-flight.ts'
 import type { Connection } from '../transport.ts'
 import { version } from '../version.ts'
 import { ErrorCode } from '../wire/codes.ts'
@@ -55,7 +56,7 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
   const asks = createAsks(connection, logger)
   const subscribe = createSubscriber(own)
   /** Calls without an answer yet. */
-  const waiting = new Set<Patience>()
+  const waiting = new InFlight<number, Patience>()
   /** Aborts once no call waits any more; made when somebody wants to know. */
   let calm: AbortController | undefined
   let lastId = 0
@@ -96,7 +97,7 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
       if (isRequest(message)) {
         if (message.method !== 'ping') options.onstate()
         // Of several calls it may be about any: each of them waits for the answer, and none of them ends it.
-        const releases = [...waiting].map((each) => each.hold())
+        const releases = waiting.values().map((each) => each.hold())
         const asked =
           waiting.size > 1 ? { peer: call, signal: endOfAll(), unbound: true } : { peer: call, signal: call.signal }
         void asks.answer(message, asked).finally(() => releases.forEach((release) => release()))
@@ -122,7 +123,7 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
     })
     const cancel = () => stop.abort()
     call.signal.addEventListener('abort', cancel, { once: true })
-    waiting.add(patience)
+    waiting.set(id, patience)
     try {
       const response = await connection.request(
         { jsonrpc: '2.0', id, method: call.method, params },
@@ -138,7 +139,7 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
     } finally {
       patience.stop()
       call.signal.removeEventListener('abort', cancel)
-      waiting.delete(patience)
+      waiting.delete(id)
       if (waiting.size === 0) becomeCalm()
     }
   }

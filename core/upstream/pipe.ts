@@ -1,4 +1,5 @@
 import { ConnectionError, isConnectionError, reasonOf } from '../errors.ts'
+import { InFlight } from '../in-flight.ts'
 import type { Exchange } from '../transport.ts'
 import { isResponse } from '../wire/jsonrpc.ts'
 import type { RpcId, RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../wire/jsonrpc.ts'
@@ -36,7 +37,7 @@ interface Pending {
 
 /** Wires a transport that only knows "write" and "received" to exchanges. */
 export function createPipe(ends: PipeEnds): Pipe {
-  const pending = new Map<RpcId, Pending>()
+  const pending = new InFlight<RpcId, Pending>()
   const attribution = createAttribution()
   let ended: ConnectionError | undefined
   let oddResponses = 0

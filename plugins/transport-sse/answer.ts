@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { createEvents, type Events } from './events.ts'
-import { createHold } from './hold.ts'
+import { createHold, type Hold } from './hold.ts'
 import type { Head, Reader, Reply } from './reply.ts'
 import type { Site } from './site.ts'
 
@@ -16,18 +16,21 @@ export function isSuccess(status: number): boolean {
 export function createAnswer(site: Site, path: string, reader: Reader) {
   let head: Head = { status: 0, headers: {}, streamed: false, path }
   let events: Events | undefined
-  const body = createHold()
-  /** Most answers come in one piece, which then needs no copy: a copy each would keep the garbage collector busy. */
-  let only: Buffer | undefined
+  let bytes = 0
+  /** Most answers come in one piece, which then needs no copy. */
+  let first: Buffer | undefined
+  let pieces: Hold | undefined
 
   function keep(chunk: Buffer): void {
-    if (only === undefined && body.bytes === 0) {
-      only = chunk
+    bytes += chunk.length
+    if (bytes === chunk.length) {
+      first = chunk
       return
     }
-    if (only !== undefined) body.add(only)
-    only = undefined
-    body.add(chunk)
+    pieces ??= createHold()
+    if (first !== undefined) pieces.add(first)
+    first = undefined
+    pieces.add(chunk)
   }
 
   return {
@@ -41,11 +44,11 @@ export function createAnswer(site: Site, path: string, reader: Reader) {
     push(chunk: Buffer): string | undefined {
       if (events) return events.push(chunk)
       const limit = isSuccess(head.status) ? site.maxMessageBytes : ERROR_BODY
-      if ((only?.length ?? body.bytes) + chunk.length <= limit) keep(chunk)
+      if (bytes + chunk.length <= limit) keep(chunk)
       else if (isSuccess(head.status)) return `sent a message of more than ${limit} bytes, which is the limit`
       return undefined
     },
-    reply: (): Reply => ({ ...head, text: (only ?? body.take()).toString() }),
+    reply: (): Reply => ({ ...head, text: (first ?? pieces?.take())?.toString() ?? '' }),
   }
 }
 

@@ -16,7 +16,7 @@ export interface Events {
   /** Says what is wrong with the stream, if anything: after that it must not be fed. */
   push(chunk: Buffer): string | undefined
   /** Memory that an unfinished event takes, in bytes. */
-  readonly held: number
+  held(): number
 }
 
 /** Reads an event stream (HTML living standard 9.2) whose events are messages. */
@@ -58,7 +58,7 @@ export function createEvents(maxBytes: number, reader: Reader): Events {
 
   function finish(part: Buffer): void {
     let bytes = part
-    if (hold.bytes > 0) {
+    if (hold.bytes() > 0) {
       hold.add(part)
       bytes = hold.take()
     }
@@ -71,7 +71,7 @@ export function createEvents(maxBytes: number, reader: Reader): Events {
     seam = part.length < 2 ? lastBytes(seam, part, 2) : Buffer.from(part.subarray(-2))
     if (long) long.tail = lastBytes(long.tail, part)
     else hold.add(part)
-    if (hold.bytes <= maxBytes + FRAME) return
+    if (hold.bytes() <= maxBytes + FRAME) return
     const all = hold.take()
     long = { head: Buffer.from(all.subarray(0, EDGE)), tail: Buffer.from(all.subarray(-EDGE)) }
     if (!reader.onlong) failed = problem
@@ -88,9 +88,7 @@ export function createEvents(maxBytes: number, reader: Reader): Events {
   }
 
   return {
-    get held() {
-      return hold.room
-    },
+    held: hold.room,
     push(chunk) {
       let rest = skip(chunk)
       const end = long ? undefined : lastEnd(seam, rest)
@@ -99,7 +97,7 @@ export function createEvents(maxBytes: number, reader: Reader): Events {
         finish(rest.subarray(0, end))
         rest = rest.subarray(end)
       }
-      if (hold.bytes === 0 && !long) rest = afterComments(rest)
+      if (hold.bytes() === 0 && !long) rest = afterComments(rest)
       if (rest.length > 0) keep(rest)
       return failed
     },

@@ -1,8 +1,11 @@
-/** Bytes that came in pieces and are needed as a whole. */
+/**
+ * Bytes that came in pieces and are needed as a whole. Methods, not getters: every object literal with a getter gets a
+ * hidden class of its own in V8, which lives in old space and keeps all that its closures hold until a full collection.
+ */
 export interface Hold {
-  readonly bytes: number
+  bytes(): number
   /** Memory that they take, in bytes. */
-  readonly room: number
+  room(): number
   add(part: Buffer): void
   /** Hands out everything, and holds nothing any more. */
   take(): Buffer
@@ -50,12 +53,8 @@ export function createHold(): Hold {
   }
 
   return {
-    get bytes() {
-      return bytes
-    },
-    get room() {
-      return kept + block.length
-    },
+    bytes: () => bytes,
+    room: () => kept + block.length,
     add(part) {
       bytes += part.length
       if (part.length < LARGE || 2 * part.length < part.buffer.byteLength) return gather(part)

@@ -1,7 +1,8 @@
-import { ConnectionError, createAttribution, isFailure, isResponse } from '../../core/index.ts'
+import { ConnectionError, createAttribution, InFlight, isFailure, isResponse } from '../../core/index.ts'
 import type {
   Connection,
   Exchange,
+  RpcId,
   RpcMessage,
   RpcNotification,
   RpcRequest,
@@ -23,7 +24,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
   const link = createLink(entry, context.name, context.maxMessageBytes)
   const attribution = createAttribution()
   const gate = createGate(link.who, POST_WIDTH, link.maxMessageBytes)
-  const open = new Set<OpenRequest>()
+  const open = new InFlight<RpcId, OpenRequest>()
   const stop = new AbortController()
   let gone: ConnectionError | undefined
   let closing: Promise<void> | undefined
@@ -63,7 +64,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     const closeExchange = attribution.open(message.id, exchange)
     const underway = openRequest(link, message, exchange)
     const onabort = () => underway.fail(givenUp(exchange.signal, true))
-    open.add(underway)
+    open.set(message.id, underway)
     exchange.signal?.addEventListener('abort', onabort, { once: true })
     try {
       const response = await underway.response
@@ -76,7 +77,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
       return noteLoss(error)
     } finally {
       exchange.signal?.removeEventListener('abort', onabort)
-      open.delete(underway)
+      open.delete(message.id)
       closeExchange()
     }
   }
@@ -96,7 +97,8 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     const forgotten = gone !== undefined
     gone ??= new ConnectionError(`${link.who} was closed by the proxy`, { delivered: false, lost: true })
     stop.abort()
-    for (const underway of open) underway.fail(new ConnectionError(gone.message, { delivered: true, lost: true }))
+    for (const underway of open.values())
+      underway.fail(new ConnectionError(gone.message, { delivered: true, lost: true }))
     if (link.session !== undefined && !forgotten) await endSession()
     await closeSite(link)
     resolveClosed(undefined)

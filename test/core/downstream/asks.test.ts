@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ASK_LIMIT, askClient, settleAsk, withdrawAsks } from '../../../core/downstream/asks.ts'
 import type { Session } from '../../../core/downstream/session.ts'
+import { InFlight } from '../../../core/in-flight.ts'
 import { failure, success, type RpcNotification, type RpcRequest } from '../../../core/wire/jsonrpc.ts'
 
 const DECLARED = { roots: {}, sampling: {}, elicitation: {} }
@@ -14,7 +15,7 @@ function open(capabilities: Session['capabilities'] = DECLARED) {
     capabilities,
     clientInfo: {},
     expires: Number.POSITIVE_INFINITY,
-    calls: new Map(),
+    calls: new InFlight(),
   }
   const stop = new AbortController()
   const ask = (method: string, params?: Record<string, unknown>, options: { owner?: object; reaches?: boolean } = {}) =>

@@ -18,7 +18,7 @@ function read(chunks: readonly Buffer[], { maxBytes = 100_000, skip = true } = {
   })
   for (const chunk of chunks) {
     const problem = events.push(chunk)
-    held = Math.max(held, events.held)
+    held = Math.max(held, events.held())
     if (problem === undefined) continue
     problems.push(problem)
     break
