@@ -49,6 +49,8 @@ export interface TransportContext {
 export interface TransportAdapter<Entry = unknown> {
   readonly type: string
   readonly aliases?: readonly string[]
+  /** The only era it can carry, where there is only one: its servers are not asked for the other. */
+  readonly era?: 'modern' | 'legacy'
   /** The keys of a server entry that this transport reads; keys that its output lacks are reported as unknown. */
   readonly schema: StandardSchemaV1<unknown, Entry>
   /** Says where an entry leads, for tables and logs; without secrets. */

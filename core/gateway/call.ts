@@ -1,5 +1,5 @@
 import type { Principal } from '../auth.ts'
-import type { JsonObject, RpcNotification } from '../wire/jsonrpc.ts'
+import type { JsonObject, JsonValue, RpcNotification } from '../wire/jsonrpc.ts'
 
 /** MCP requests that reach an upstream; everything else is answered by a face. */
 export type Method =
@@ -49,6 +49,18 @@ export interface Call extends Peer {
   readonly logLevel?: LogLevel
   /** For the log, and carried by errors to the client. */
   readonly requestId: string
+  /** Absent on the first attempt: what the client says to an earlier `input_required` of this very request. */
+  readonly round?: Round
+  /** The client's `Mcp-Param-*` headers, names in lower case: some are nobody's but the server's business. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A client's answers to what a server needed (2026-07-28 basic/patterns/mrtr). */
+export interface Round {
+  /** By the keys of `inputRequests`: results, not responses. As the client sent it: whether it is well formed is the server's to judge. */
+  readonly inputResponses?: JsonValue
+  /** The server's own, byte for byte. */
+  readonly requestState?: string
 }
 
 /** How a call ended; a failure is a thrown `RpcError`. */

@@ -8,6 +8,8 @@ export interface Target {
   readonly source: Source
   /** The server's own name. */
   readonly name: string
+  /** As clients see it, under its exposed name. */
+  readonly item: JsonObject
 }
 
 interface Item {
@@ -63,8 +65,9 @@ function exposeNamed(sources: readonly Source[], kind: 'tools' | 'prompts', name
       const name = item.name as string
       if (kind === 'tools' && !source.offers(name)) continue
       const exposed = names.assign(source.name, source.prefix, name)
-      items.push({ exposed, source, item: exposed === name ? item : { ...item, name: exposed } })
-      targets.set(exposed, { source, name })
+      const shown = exposed === name ? item : { ...item, name: exposed }
+      items.push({ exposed, source, item: shown })
+      targets.set(exposed, { source, name, item: shown })
     }
   }
   return { items, targets }

@@ -3,7 +3,7 @@ import type { Principal } from '../auth.ts'
 import { RpcError } from '../errors.ts'
 import { compose, type Middleware } from '../middleware.ts'
 import { ErrorCode } from '../wire/codes.ts'
-import { isObject } from '../wire/jsonrpc.ts'
+import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
 import { complete, type Call, type Method, type Outcome, type Peer } from './call.ts'
 import { buildCatalogue, type Catalogue, type Target } from './catalogue.ts'
 import type { GatewayEvent } from './ears.ts'
@@ -23,6 +23,8 @@ export interface Gateway {
   call(call: Call): Promise<Outcome>
   /** Rejects `RpcError` ResourceNotFound unless some server offers this resource to the principal. */
   checkResource(principal: Principal, uri: string): Promise<void>
+  /** A tool as it is listed to the principal, by its exposed name. */
+  tool(principal: Principal, name: string): JsonObject | undefined
   /** Opens an ear for changed lists (several changes of one moment as one), resources, and logs outside of calls. */
   subscribe(peer: Peer, on: (event: GatewayEvent) => void): Subscription
   /** The peer of a party that has an open stream, subscribed last. */
@@ -119,6 +121,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return {
     call: compose(options.middleware, (call) => handlers[call.method](call)),
+    tool: (principal, name) => (allowedNames(principal)(name) ? merged.catalogue.tool(name)?.item : undefined),
     checkResource: async (principal, uri) => void (await ofResource(principal, uri)),
     subscribe: (peer, on) => subscriptions.open(peer, on),
     peerOf: (party) => subscriptions.peerOf(party),

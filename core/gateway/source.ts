@@ -11,6 +11,12 @@ export interface Lists {
 
 export type ListKind = keyof Lists
 
+/** How long an answer may be kept, and by whom (2026-07-28 server/utilities/caching). */
+export interface Caching {
+  readonly ttlMs: number
+  readonly cacheScope: 'public' | 'private'
+}
+
 export const EMPTY_LISTS: Lists = { tools: [], prompts: [], resources: [], templates: [] }
 
 /** A server as the gateway sees it: what it offers and where calls go. */
@@ -20,6 +26,8 @@ export interface Source {
   /** Whether a tool, by its own name, is offered at all. */
   offers(tool: string): boolean
   readonly lists: Lists
+  /** What the server says about keeping its lists, where it does. */
+  readonly caching?: Readonly<Partial<Record<ListKind, Caching>>> | undefined
   /** What the server tells models about itself, as it last said. */
   readonly instructions?: string | undefined
   /** Carries a call under the server's own names; throws `RpcError`. */

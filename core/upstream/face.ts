@@ -25,7 +25,7 @@ export interface UpstreamFace {
   start(signal: AbortSignal): Promise<About>
   /** Throws `RpcError` with the server's own error, or `ConnectionError`. */
   call(call: Call): Promise<Outcome>
-  /** Asks for log messages from this level up; a server without logging is left alone. */
+  /** Asks for log messages from this level up; a server without logging, or of the modern era, is left alone. */
   setLevel(level: LogLevel, signal: AbortSignal): Promise<void>
   /** Subscribes and unsubscribes the difference to before: the whole wish. Never rejects. */
   watch(uris: ReadonlySet<string>, signal: AbortSignal): Promise<Refused>

@@ -14,6 +14,15 @@ export function mirroredName(method: string, params: JsonObject): string | undef
   return typeof value === 'string' ? value : undefined
 }
 
+/** What a header value can hold as it is: visible ASCII, with spaces and tabs inside. */
+const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/
+
+/** A text as a header value: as it is where that is possible, else in the base64 sentinel of 2026-07-28. */
+export function encodeHeaderValue(value: string): string {
+  if (PLAIN.test(value) && !SENTINEL.test(value)) return value
+  return `=?base64?${Buffer.from(value, 'utf8').toString('base64')}?=`
+}
+
 const SENTINEL = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/
 
 /** Undoes the base64 sentinel of 2026-07-28 (streamable-http#Value Encoding); other values come back as they are. */

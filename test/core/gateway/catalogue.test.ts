@@ -15,7 +15,7 @@ describe('the merged catalogue', () => {
     const [a, b] = [sourceOf('a', { tools: toolsOf('one', 'two') }), sourceOf('b', { tools: toolsOf('one') })]
     const { catalogue } = build([a, b])
     expect(catalogue.items.tools.map(({ item }) => item.name)).toEqual(['a_one', 'a_two', 'b_one'])
-    expect(catalogue.tool('b_one')).toEqual({ source: b, name: 'one' })
+    expect(catalogue.tool('b_one')).toMatchObject({ source: b, name: 'one' })
     expect(catalogue.tool('one')).toBeUndefined()
     expect(catalogue.tool('constructor')).toBeUndefined()
   })
