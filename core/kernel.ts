@@ -126,7 +126,7 @@ async function assemble(
   const sessions = createSessions({ keys, store, life: config.limits.sessionLife })
   const legacy = legacyDownstream({ gateway, sessions, hooks, logger })
   const oneParty = slots.auth.length > 0 || isLoopback(config.host)
-  const modern = modernDownstream({ gateway, oneParty, logger })
+  const modern = modernDownstream({ gateway, keys, oneParty, logger })
   scope.defer('upstreams', () => upstreams.close())
   scope.defer('gateway', () => gateway.close())
   scope.defer('sessions', () => legacy.close())

@@ -4,13 +4,13 @@ import { ErrorCode } from '../wire/codes.ts'
 import { openEnvelope } from '../wire/envelope.ts'
 import {
   isFailure,
-  isObject,
   notification,
   type JsonObject,
   type RpcNotification,
   type RpcRequest,
   type RpcResponse,
 } from '../wire/jsonrpc.ts'
+import { refusalOf } from './askable.ts'
 import { nextRequestId } from './requests.ts'
 import type { Session } from './session.ts'
 
@@ -86,32 +86,6 @@ export function withdrawAsks({ asks }: Session, reason: string, owner?: object):
 /** The server's progress token stays behind: what the client says under it would lead nowhere. */
 function requestOf(id: string, { method, params }: Ask): RpcRequest {
   return { jsonrpc: '2.0', id, method, ...(params && { params: openEnvelope(params).params }) }
-}
-
-/** Why a client cannot be asked this, by what it declared (2025-11-25 basic/lifecycle, client/elicitation, client/sampling). */
-function refusalOf(capabilities: JsonObject, { method, params }: Ask): RpcError | undefined {
-  const declared = capabilities[CAPABILITY.get(method) ?? '']
-  if (!isObject(declared)) {
-    return new RpcError(ErrorCode.MethodNotFound, `${method}: this client cannot be asked`)
-  }
-  const part = partOf(method, params)
-  if (part === undefined || declared[part] !== undefined) return undefined
-  // Forms were all there was before there were modes.
-  if (part === 'form' && declared.url === undefined) return undefined
-  return new RpcError(ErrorCode.InvalidParams, `${method}: this client does not take "${part}"`)
-}
-
-const CAPABILITY: ReadonlyMap<string, string> = new Map([
-  ['roots/list', 'roots'],
-  ['sampling/createMessage', 'sampling'],
-  ['elicitation/create', 'elicitation'],
-])
-
-/** The part of its capability that a question needs. */
-function partOf(method: string, params: JsonObject | undefined): string | undefined {
-  if (method === 'sampling/createMessage') return params?.tools === undefined ? undefined : 'tools'
-  if (method === 'elicitation/create') return params?.mode === 'url' ? 'url' : 'form'
-  return undefined
 }
 
 function tooMany({ method }: Ask): RpcError {

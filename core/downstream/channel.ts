@@ -11,24 +11,32 @@ export interface Channel {
   readonly body: ReadableStream<Uint8Array>
   /** False when the stream is over: the message went nowhere. */
   send(message: RpcMessage): boolean
+  /** The same for an event that is ready to be sent. */
+  write(event: Uint8Array): boolean
   /** Ends the stream in order. Idempotent. */
   close(): void
 }
 
-/** Opens a stream; `onclose` runs once, whoever ended it. */
-export function openChannel(onclose: () => void): Channel {
-  return open(onclose, undefined)
+const encoder = new TextEncoder()
+/** For streams that may stay silent: Node sends no headers before the first byte. */
+const OPEN = encoder.encode(': open\n\n')
+const ALIVE = encoder.encode(': keep-alive\n\n')
+
+/** A message as an event; `id`: what a client may resume the stream from. */
+export function eventOf(message: RpcMessage, id?: string): Uint8Array {
+  const text = `event: message\ndata: ${serialise(message)}\n\n`
+  return encoder.encode(id === undefined ? text : `id: ${id}\n${text}`)
 }
 
-/** Opens a stream that may stay silent: Node sends no headers before the first byte, so a comment goes first. */
-export function openStandingChannel(onclose: () => void): Channel {
-  return open(onclose, ': open\n\n')
+/** An event that says nothing: a stream that is cut before its first message can be resumed from there (2025-11-25 basic/transports, SEP-1699). */
+export function primingEvent(id: string): Uint8Array {
+  return encoder.encode(`id: ${id}\ndata:\n\n`)
 }
 
-function open(onclose: () => void, greeting: string | undefined): Channel {
-  const encoder = new TextEncoder()
+/** Opens a stream that begins with `greeting`; `onclose` runs once, whoever ended it. */
+export function openChannel(onclose: () => void, greeting?: Uint8Array): Channel {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-  const keepAlive = setInterval(() => write(': keep-alive\n\n'), KEEP_ALIVE).unref()
+  const keepAlive = setInterval(() => write(ALIVE), KEEP_ALIVE).unref()
   const body = new ReadableStream<Uint8Array>(
     {
       start: (opened) => void (controller = opened),
@@ -44,26 +52,32 @@ function open(onclose: () => void, greeting: string | undefined): Channel {
     onclose()
   }
 
-  function write(text: string): boolean {
+  function write(event: Uint8Array): boolean {
     if (controller === undefined) return false
     if (-(controller.desiredSize ?? 0) > BACKLOG) {
       controller.error(new Error('the client reads too slowly'))
       end()
       return false
     }
-    controller.enqueue(encoder.encode(text))
+    controller.enqueue(event)
     return true
   }
 
   if (greeting !== undefined) write(greeting)
   return {
     body,
-    send: (message) => write(`event: message\ndata: ${serialise(message)}\n\n`),
+    write,
+    send: (message) => write(eventOf(message)),
     close() {
       controller?.close()
       end()
     },
   }
+}
+
+/** Opens a stream that may stay silent. */
+export function openStandingChannel(onclose: () => void, greeting: Uint8Array = OPEN): Channel {
+  return openChannel(onclose, greeting)
 }
 
 export const STREAM_HEADERS: ReadonlyArray<readonly [string, string]> = [

@@ -12,11 +12,12 @@ import { withdrawAsks } from './asks.ts'
 import type { DownstreamFace } from './face.ts'
 import { takesStreams } from './reply.ts'
 import { CAPABILITIES } from './requests.ts'
+import { openGetStream } from './resumable.ts'
 import { createSessionCalls } from './session-calls.ts'
-import { openSessionStream } from './session-stream.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 import { createSettings } from './settings.ts'
+import { Shelf } from './shelf.ts'
 
 export interface LegacyFaceOptions {
   readonly gateway: Gateway
@@ -29,7 +30,8 @@ export interface LegacyFaceOptions {
 export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
   const { gateway, sessions, hooks, logger } = options
   const settings = createSettings({ gateway, sessions, logger })
-  const calls = createSessionCalls({ gateway, settings, logger })
+  const shelf = new Shelf()
+  const calls = createSessionCalls({ gateway, settings, shelf, logger })
 
   async function handle(request: Request, message: unknown, principal: Principal): Promise<Response> {
     const messages = request.method === 'POST' ? readMessages(message) : []
@@ -79,8 +81,11 @@ export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
   }
 
   function stream(request: Request, session: Session, principal: Principal): Response {
-    if (takesStreams(request.headers)) return openSessionStream(gateway, session, principal)
-    return problem(406, 'not_acceptable', 'GET answers with text/event-stream only.')
+    if (!takesStreams(request.headers)) {
+      return problem(406, 'not_acceptable', 'GET answers with text/event-stream only.')
+    }
+    const lastEventId = request.headers.get('last-event-id') ?? undefined
+    return openGetStream({ gateway, shelf, session, principal, lastEventId })
   }
 
   async function end(session: Session, principal: Principal): Promise<Response> {
@@ -96,6 +101,7 @@ export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
       for (const session of sessions.live()) {
         session.stream?.channel.close()
         withdrawAsks(session, 'the proxy is closing')
+        session.events?.close()
         for (const call of session.calls.values()) call.abort()
       }
     },

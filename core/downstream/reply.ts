@@ -18,6 +18,8 @@ export interface ReplyOptions {
   status(response: RpcResponse): number
   /** The client closed the stream before the end. */
   ondisconnect(): void
+  /** Opens the stream where a plain one will not do. */
+  open?(onclose: () => void): Channel
 }
 
 /**
@@ -59,7 +61,8 @@ export class Reply {
   #open(): Channel {
     if (this.#channel !== undefined) return this.#channel
     clearTimeout(this.#opening)
-    const channel = openChannel(() => this.#waiting > 0 && this.#options.ondisconnect())
+    const { ondisconnect, open = openChannel } = this.#options
+    const channel = open(() => this.#waiting > 0 && ondisconnect())
     this.#channel = channel
     for (const response of this.#done.splice(0)) channel.send(response)
     this.#answer(new FastResponse(channel.body, { headers: STREAM_HEADERS as [string, string][] }))

@@ -1,7 +1,6 @@
 import type { ConsolaInstance } from 'consola'
 import { FastResponse } from 'srvx'
 import type { Principal } from '../auth.ts'
-import { RpcError } from '../errors.ts'
 import type { Call, Method } from '../gateway/call.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { ErrorCode } from '../wire/codes.ts'
@@ -21,14 +20,19 @@ import {
 import { askClient, settleAsk, withdrawAsks } from './asks.ts'
 import { errorBody } from './errors.ts'
 import { isAtLeast } from './levels.ts'
+import { project, projectError } from './projection.ts'
 import { Reply, takesStreams } from './reply.ts'
 import { isMethod, nextRequestId } from './requests.ts'
+import { openCallStream } from './resumable.ts'
+import { carryRounds, RisingProgress } from './rounds.ts'
 import { USUAL_LEVEL, type Session } from './session.ts'
 import type { Setting } from './settings.ts'
+import type { Shelf } from './shelf.ts'
 
 export interface SessionCallsOptions {
   readonly gateway: Gateway
   readonly settings: ReadonlyMap<string, Setting>
+  readonly shelf: Shelf
   readonly logger: ConsolaInstance
 }
 
@@ -51,7 +55,7 @@ interface Running extends Pick<Post, 'session' | 'principal'> {
 
 /** Answers what a session's client posts: its requests, notifications, and responses to our questions. */
 export function createSessionCalls(options: SessionCallsOptions): (post: Post) => Promise<Response> {
-  const { gateway, settings, logger } = options
+  const { gateway, settings, shelf, logger } = options
 
   async function answer(request: RpcRequest, { session, principal }: Post, reply: Reply): Promise<RpcResponse> {
     const { id, method } = request
@@ -70,7 +74,7 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
       return success(id, await carry({ request, requestId, controller, session, principal, reply }))
     } catch (error) {
       if (controller.signal.aborted) return failure(id, { code: ErrorCode.InternalError, message: 'Request cancelled' })
-      return failure(id, errorBody(error, requestId, logger))
+      return failure(id, projectError(errorBody(error, requestId, logger)))
     } finally {
       calls.delete(id)
     }
@@ -79,6 +83,7 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
   /** Carries a request through the gateway. Once it has ended nothing more is said about it. */
   async function carry({ request, requestId, controller, session, principal, reply }: Running): Promise<JsonObject> {
     const { params, progressToken } = openEnvelope(request.params)
+    const progress = progressToken === undefined ? undefined : new RisingProgress()
     let over = false
     const send = (message: RpcNotification | RpcRequest): boolean => !over && reply.send(message)
     const call: Call = {
@@ -88,19 +93,23 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
       party: session.party,
       client: { capabilities: session.capabilities, info: session.clientInfo },
       signal: controller.signal,
-      progress: progressToken !== undefined,
+      progress: progress !== undefined,
       logLevel: session.level ?? USUAL_LEVEL,
       requestId,
       notify(message) {
         const notice = noticeFor(session, progressToken, message)
-        if (notice !== undefined) send(notice)
+        if (notice !== undefined) send(progress?.next(notice) ?? notice)
       },
       ask: (ask, signal) => askClient(session, ask, { send, signal, ...(!ask.unbound && { owner: controller }) }),
     }
     try {
       const outcome = await gateway.call(call)
-      if (outcome.kind === 'complete') return outcome.result
-      throw new RpcError(ErrorCode.InternalError, 'The server needs input, which this client cannot be asked for')
+      if (outcome.kind === 'complete') return project(outcome.result, call, gateway)
+      const result = await carryRounds(call, outcome, (next) => {
+        progress?.newRound()
+        return gateway.call(next)
+      })
+      return project(result, call, gateway)
     } finally {
       withdrawAsks(session, 'the call has ended', controller)
       over = true
@@ -113,9 +122,9 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
       expected,
       batch: post.batch,
       streams: takesStreams(post.headers),
-      status: () => 200,
-      // Losing the connection is no cancellation in these revisions (2025-11-25 basic/transports): the call goes on.
-      ondisconnect: () => {},
+      status: ok,
+      ondisconnect: goOn,
+      open: () => openCallStream(post.session, shelf),
     })
     // In their order: a batch may cancel what it has just asked for.
     for (const message of post.messages) {
@@ -126,6 +135,11 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
     return expected === 0 ? new FastResponse(null, { status: 202 }) : reply.response
   }
 }
+
+const ok = (): number => 200
+
+/** Losing the connection is no cancellation in these revisions (2025-11-25 basic/transports): the client may resume it. */
+const goOn = (): void => {}
 
 /** What a client is told of its call: progress under its own token, the log from its level up, and the end of a question asked by URL. */
 function noticeFor(

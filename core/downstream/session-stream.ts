@@ -4,15 +4,20 @@ import type { Peer } from '../gateway/call.ts'
 import type { Gateway, GatewayEvent } from '../gateway/gateway.ts'
 import { notification, type RpcMessage, type RpcNotification } from '../wire/jsonrpc.ts'
 import { askClient } from './asks.ts'
-import { openStandingChannel, STREAM_HEADERS } from './channel.ts'
+import { STREAM_HEADERS, type Channel } from './channel.ts'
 import { isAtLeast } from './levels.ts'
 import { listChanged } from './requests.ts'
 import { USUAL_LEVEL, type Session } from './session.ts'
 
-/** Opens a session's GET stream: what concerns no call. A second one takes over, since the first is often dead without anyone knowing. */
-export function openSessionStream(gateway: Gateway, session: Session, principal: Principal): Response {
+/** Opens a session's standing stream: what concerns no call. A second one takes over, since the first is often dead without anyone knowing. */
+export function openSessionStream(
+  gateway: Gateway,
+  session: Session,
+  principal: Principal,
+  open: (onclose: () => void) => Channel,
+): Response {
   const before = session.stream
-  const channel = openStandingChannel(() => {
+  const channel = open(() => {
     subscription.close()
     if (session.stream === stream) delete session.stream
   })

@@ -55,6 +55,7 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
       // All are busy: better a few too many than one cut off.
       if (left-- === 0) return
       if (!cached.used && !isBusy(cached.session)) {
+        cached.session.events?.close()
         cache.delete(id)
         return
       }
@@ -110,6 +111,7 @@ export function createSessions(options: { keys: Keys; store: Store; /** ms */ li
     async end(session) {
       cache.delete(session.id)
       session.stream?.channel.close()
+      session.events?.close()
       for (const call of session.calls.values()) call.abort()
       withdrawAsks(session, 'the session has ended')
       await store.put(tombstone(session.party), 1, { ttl: life })

@@ -53,5 +53,7 @@ function checkHeaders(
   if (name === undefined) return undefined
   const header = headers.get('mcp-name')
   if (header === null) return 'Mcp-Name header is missing'
-  return decodeHeaderValue(header) === name ? undefined : 'Mcp-Name header and body disagree'
+  const decoded = decodeHeaderValue(header)
+  if (decoded === undefined) return 'Mcp-Name header is no valid base64'
+  return decoded === name ? undefined : 'Mcp-Name header and body disagree'
 }

@@ -39,6 +39,8 @@ export interface Gateway {
   instructions(principal: Principal): string | undefined
   /** Whether lists may still grow because servers are on their first connect. */
   readonly settling: boolean
+  /** Resolves once that is no longer so, or has been waited for as long as an answer may wait. */
+  settled(): Promise<void>
   close(): void
 }
 
@@ -73,6 +75,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   const list = (kind: ListKind): Handler => {
     return async ({ principal, params }) => {
       if (sources.pending) await sources.settled(options.firstListWait)
+      // What was only a part is all there is, if nothing has come since.
+      if (!merged.whole && !sources.pending) merged = merge(sources, merged.catalogue)
       return complete(merged.pages.page(kind, principal, params.cursor))
     }
   }
@@ -138,6 +142,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     get settling() {
       return sources.pending
     },
+    settled: async () => (sources.pending ? sources.settled(options.firstListWait) : undefined),
     close: () => subscriptions.close(),
   }
 }
@@ -153,16 +158,19 @@ function unknownName(kind: 'tool' | 'prompt', name: unknown): never {
 
 /** All that is made once per change of what servers offer. */
 interface Merged {
+  /** False when some server was still on its first connect. */
+  readonly whole: boolean
   readonly catalogue: Catalogue
   readonly pages: Pages
   readonly instructions: (principal: Principal) => string | undefined
 }
 
-function merge({ all }: Sources, catalogue: Catalogue): Merged {
+function merge({ all, pending }: Sources, catalogue: Catalogue): Merged {
   const ready = new WeakMap<object, { readonly text: string | undefined }>()
   return {
+    whole: !pending,
     catalogue,
-    pages: new Pages(catalogue),
+    pages: new Pages(catalogue, !pending),
     instructions(principal) {
       const key = principal.permissions ?? all
       let merged = ready.get(key)

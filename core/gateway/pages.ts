@@ -3,9 +3,10 @@ import { RpcError } from '../errors.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import type { JsonObject } from '../wire/jsonrpc.ts'
 import { prepare } from '../wire/serialise.ts'
+import { keepFor, mergeCaching, UNKEPT } from './caching.ts'
 import type { Catalogue } from './catalogue.ts'
 import { visibleItems } from './permissions.ts'
-import type { ListKind } from './source.ts'
+import type { Caching, ListKind } from './source.ts'
 
 /** Items on one page of a list: all but the largest catalogues fit on one, for clients that do not page. */
 export const PAGE_SIZE = 1000
@@ -22,10 +23,13 @@ const EVERYTHING: object = {}
 /** List answers made once per catalogue and permissions: asking again costs a look-up. */
 export class Pages {
   readonly #catalogue: Catalogue
+  readonly #whole: boolean
   readonly #ready = new WeakMap<object, Partial<Record<ListKind, readonly JsonObject[]>>>()
 
-  constructor(catalogue: Catalogue) {
+  /** `whole`: false while servers are missing that may soon be there; what is a part only should not be kept. */
+  constructor(catalogue: Catalogue, whole = true) {
     this.#catalogue = catalogue
+    this.#whole = whole
   }
 
   /** One page; `cursor` as given out by the page before. Throws `RpcError` InvalidParams on any other. */
@@ -40,10 +44,19 @@ export class Pages {
     const key: Permissions | object = principal.permissions ?? EVERYTHING
     let lists = this.#ready.get(key)
     if (lists === undefined) this.#ready.set(key, (lists = {}))
-    return (lists[kind] ??= cut(
+    return (lists[kind] ??= this.#make(kind, principal))
+  }
+
+  #make(kind: ListKind, principal: Principal): readonly JsonObject[] {
+    const items = visibleItems(this.#catalogue.items, kind, principal)
+    const caching = this.#whole ? mergeCaching(kind, new Set(items.map(({ source }) => source))) : UNKEPT
+    const own: Caching = principal.permissions === undefined ? caching : { ...caching, cacheScope: 'private' }
+    const pages = cut(
       kind,
-      visibleItems(this.#catalogue.items, kind, principal).map(({ item }) => item),
-    ))
+      items.map(({ item }) => item),
+    )
+    for (const page of pages) keepFor(page, own)
+    return pages
   }
 }
 

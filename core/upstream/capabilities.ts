@@ -1,5 +1,9 @@
 import type { Peer } from '../gateway/call.ts'
+import { version } from '../version.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
+
+/** Who the proxy says it is. */
+export const CLIENT_INFO: JsonObject = { name: 'mcp-proxy-server', version }
 
 /**
  * What is declared to an instance that several clients may use: they can be asked, each by its own call.
@@ -7,11 +11,15 @@ import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
  */
 export const SHARED_CAPABILITIES: JsonObject = { sampling: {}, elicitation: { form: {}, url: {} } }
 
-const ASKABLE = ['sampling', 'elicitation', 'roots']
-
-/** What is declared to an instance of one client: what that client can be asked. */
-export function capabilitiesOf({ client }: Peer): JsonObject {
-  return Object.fromEntries(
-    ASKABLE.flatMap((key) => (isObject(client.capabilities[key]) ? [[key, client.capabilities[key]]] : [])),
-  )
+/**
+ * What one client can be asked, and nothing else of what it declares: extensions, such as tasks, are not routed, so a
+ * server must not count on them.
+ */
+export function capabilitiesOf({ client }: Pick<Peer, 'client'>): JsonObject {
+  const { sampling, elicitation, roots } = client.capabilities
+  return {
+    ...(isObject(sampling) ? { sampling } : undefined),
+    ...(isObject(elicitation) ? { elicitation } : undefined),
+    ...(isObject(roots) ? { roots } : undefined),
+  }
 }

@@ -1,7 +1,7 @@
 import { RpcError } from '../errors.ts'
 import type { Peer } from '../gateway/call.ts'
 import { ErrorCode } from '../wire/codes.ts'
-import { partyKey, SHARED, type IsolationRule } from './isolation.ts'
+import { isPartyKey, SHARED, type Client, type IsolationRule } from './isolation.ts'
 import type { Slot } from './slot.ts'
 
 /** Every instance of one server, by whom it serves. */
@@ -23,6 +23,8 @@ export interface InstancesOptions {
   readonly rule: IsolationRule
   /** The first one: shared, or adopted, or for lists alone. */
   readonly primary: Slot
+  /** Whether the server keeps nothing between two requests: then subscriptions are no state of it. */
+  isStateless?(): boolean
   /** Makes a slot for a peer alone, or for its user. */
   create(peer: Peer): Slot
   /** Under `auto`, parties have instances of their own from now on. */
@@ -38,13 +40,13 @@ interface Place {
   readonly wishes: Map<string, ReadonlySet<string>>
 }
 
-export function createInstances({ rule, primary, create, onsplit }: InstancesOptions): Instances {
+export function createInstances({ rule, primary, isStateless, create, onsplit }: InstancesOptions): Instances {
   const first: Place = { slot: primary, wishes: new Map() }
   const places = new Map<string, Place>()
   /** The key the first instance belongs to, once it belongs to one. */
   let adopter: string | undefined
-  /** The first party that the first instance has served, and whether there were more. */
-  let served: string | undefined
+  /** The first client that the first instance has served, and whether there were more. */
+  let served: Client | undefined
   let several = false
   let closing: Promise<void> = Promise.resolve()
 
@@ -56,11 +58,12 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
 
   function placeFor(peer: Peer): Place {
     const key = rule.keyOf(peer)
-    if (rule.adopts) adopter ??= key
+    // One that serves a party alone is told what that party can be asked; the first instance was not.
+    if (rule.adopts && !isPartyKey(key, peer.party)) adopter ??= key
     const found = find(peer)
     if (found === first) {
-      served ??= peer.party
-      several ||= served !== peer.party
+      served ??= { party: peer.party, principal: peer.principal, client: peer.client }
+      several ||= served.party !== peer.party
     }
     if (found !== undefined) return moveToEnd(key, found)
     if (places.size >= MOST) makeRoom()
@@ -92,7 +95,7 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
   function split(): void {
     if (!rule.split()) return
     // Whoever used it alone keeps it, and what it knows of them; one that several have used stays for lists alone.
-    if (served !== undefined && !several) adopter = partyKey(served)
+    if (served !== undefined && !several) adopter = rule.keyOf(served)
     onsplit()
   }
 
@@ -100,7 +103,7 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
     split,
     slotFor: (peer) => placeFor(peer).slot,
     async watch(peer, uris) {
-      if (uris.size > 0) split()
+      if (uris.size > 0 && isStateless?.() !== true) split()
       const place = uris.size > 0 ? placeFor(peer) : find(peer)
       if (place === undefined) return
       const before = place.wishes.get(peer.party)
@@ -120,14 +123,15 @@ export function createInstances({ rule, primary, create, onsplit }: InstancesOpt
       return [...(place?.wishes.keys() ?? [])]
     },
     release(party) {
-      const key = partyKey(party)
-      const alone = places.get(key)
-      places.delete(key)
-      if (alone !== undefined) end(alone.slot)
+      for (const [key, { slot }] of places) {
+        if (!isPartyKey(key, party)) continue
+        places.delete(key)
+        end(slot)
+      }
       for (const place of [first, ...places.values()]) {
         if (place.wishes.delete(party)) void place.slot.watch(unionOf(place)).catch(() => {})
       }
-      if (adopter !== key) return
+      if (adopter === undefined || !isPartyKey(adopter, party)) return
       // What it remembers was this party's: the next one starts anew.
       adopter = served = undefined
       several = false

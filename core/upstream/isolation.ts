@@ -1,5 +1,10 @@
 import type { Isolation, ServerConfig } from '../config/resolved.ts'
 import type { Peer } from '../gateway/call.ts'
+import { isObject } from '../wire/jsonrpc.ts'
+import { capabilitiesOf } from './capabilities.ts'
+
+/** What of a peer decides who serves it. */
+export type Client = Pick<Peer, 'party' | 'principal' | 'client'>
 
 /** The instance that everybody shares. */
 export const SHARED = 'shared'
@@ -7,7 +12,7 @@ export const SHARED = 'shared'
 /** Which instance of a server serves whom (`isolate`). */
 export interface IsolationRule {
   /** What an instance belongs to: equal keys, one instance. */
-  keyOf(peer: Peer): string
+  keyOf(peer: Client): string
   /** Whether the first instance goes to the first who comes; else it stays clean, for lists alone. */
   readonly adopts: boolean
   /** The server has shown state per client: under `auto`, from now on each party has an instance of its own. True if that is new. */
@@ -19,12 +24,15 @@ export function isolationOf({ settings, entry }: ServerConfig): Isolation {
   return settings.isolate ?? ('url' in entry ? 'user' : 'auto')
 }
 
-/** `isSplit`: whether an earlier run has seen the server show state per client. */
-export function createIsolation(mode: Isolation, isSplit: boolean): IsolationRule {
+/** `isSplit`: whether an earlier run has seen the server show state per client; `isStateless`: whether it tells clients apart by what each request says. */
+export function createIsolation(mode: Isolation, isSplit: boolean, isStateless = (): boolean => false): IsolationRule {
   return {
     keyOf(peer) {
-      if (mode === 'session' || (mode === 'auto' && isSplit)) return partyKey(peer.party)
-      return mode === 'user' ? `user ${peer.principal.id}` : SHARED
+      if (mode === 'session' || (mode === 'auto' && isSplit)) return partyKey(peer, isStateless())
+      if (mode !== 'user') return SHARED
+      // Roots are never told to an instance of several sessions; a user's stateless calls are one party, which can have its own.
+      const isAlone = peer.party === peer.principal.id && isObject(peer.client.capabilities.roots) && !isStateless()
+      return isAlone ? partyKey(peer) : `user ${peer.principal.id}`
     },
     // A session's own instance is told what that very client can be asked; the first one was told less.
     adopts: mode === 'user',
@@ -36,7 +44,18 @@ export function createIsolation(mode: Isolation, isSplit: boolean): IsolationRul
   }
 }
 
-/** The key of what serves one party alone. */
-export function partyKey(party: string): string {
-  return `party ${party}`
+const PARTY = 'party '
+
+/** Whether a key is of what serves a party alone. */
+export function isPartyKey(key: string, party: string): boolean {
+  return key.startsWith(PARTY) && key.slice(key.indexOf(' ', PARTY.length) + 1) === party
+}
+
+/**
+ * The key of what serves one party alone. A session always declares the same; of a party of stateless calls each may
+ * declare something else, and a server is told what it can ask for when its session begins.
+ */
+function partyKey(peer: Client, isStateless = false): string {
+  const declared = isStateless ? '' : Object.keys(capabilitiesOf(peer)).join('+')
+  return `${PARTY}${declared} ${peer.party}`
 }

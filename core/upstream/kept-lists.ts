@@ -5,6 +5,7 @@ import { reasonOf } from '../errors.ts'
 import type { Lists } from '../gateway/source.ts'
 import type { Store } from '../storage.ts'
 import type { JsonObject } from '../wire/jsonrpc.ts'
+import type { Verdict } from './verdict.ts'
 
 /** What is known of a server from the last time it was up. */
 export interface Known {
@@ -12,6 +13,8 @@ export interface Known {
   readonly instructions?: string
   /** Whether it has shown state per client. */
   readonly split: boolean
+  /** Which era it spoke. */
+  readonly era?: Verdict
 }
 
 /** Keeps what a server last offered, so that the next start answers before the server is up. */

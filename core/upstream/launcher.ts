@@ -8,9 +8,10 @@ import { capabilitiesOf, SHARED_CAPABILITIES } from './capabilities.ts'
 import { startDeadline } from './deadline.ts'
 import type { UpstreamEvent } from './face.ts'
 import { openInstance, type Instance } from './instance.ts'
-import { partyKey, type IsolationRule } from './isolation.ts'
+import { isPartyKey, type IsolationRule } from './isolation.ts'
 import type { Offer } from './offer.ts'
 import type { Slot } from './slot.ts'
+import type { Eras } from './verdict.ts'
 
 export interface LauncherOptions {
   readonly server: ServerConfig
@@ -19,6 +20,7 @@ export interface LauncherOptions {
   readonly logger: ConsolaInstance
   readonly rule: IsolationRule
   readonly offer: Offer
+  readonly eras: Eras
   /** Ends with the upstream. */
   readonly signal: AbortSignal
   processGroup(pid: number): () => void
@@ -46,7 +48,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
   const checked = new Set<Instance>()
 
   async function launch(slot: Slot, peer: Peer | undefined, signal: AbortSignal): Promise<Instance> {
-    const alone = peer !== undefined && rule.keyOf(peer) === partyKey(peer.party)
+    const alone = peer !== undefined && isPartyKey(rule.keyOf(peer), peer.party)
     let opened: Instance | undefined
     // What changes while the first lists are read would else be missed for good.
     const early = new Set<ListKind>()
@@ -68,6 +70,8 @@ export function createLauncher(options: LauncherOptions): Launcher {
       },
       onsilence: () => opened !== undefined && check(slot, opened),
       onstate: options.onstate,
+      eras: options.eras,
+      tools: offer.lists.tools,
       peerOf: options.peerOf,
       context: {
         name,

@@ -1,13 +1,8 @@
-import type { ConsolaInstance } from 'consola'
-import { reasonOf, RpcError } from '../errors.ts'
+import { RpcError } from '../errors.ts'
 import { complete, type Call, type LogLevel, type Outcome, type Peer } from '../gateway/call.ts'
-import { InFlight } from '../in-flight.ts'
-import type { Connection } from '../transport.ts'
-import { version } from '../version.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { Meta, withMeta } from '../wire/envelope.ts'
 import {
-  isFailure,
   isObject,
   isRequest,
   notification,
@@ -17,24 +12,17 @@ import {
 } from '../wire/jsonrpc.ts'
 import { isLegacyVersion, NEWEST_LEGACY } from '../wire/versions.ts'
 import { createAsks, type Asked } from './asks.ts'
+import { CLIENT_INFO } from './capabilities.ts'
+import { concernsAll, eventOf } from './events.ts'
 import type { About, Refused, UpstreamEvent, UpstreamFace } from './face.ts'
-import { startPatience, type Patience } from './patience.ts'
+import type { Patience } from './patience.ts'
+import { createRequests, resultOf, type RequestsOptions } from './requests.ts'
 import { createSubscriber } from './subscriber.ts'
 
-export interface LegacyOptions {
-  readonly connection: Connection
-  /** The server's name, for messages. */
-  readonly name: string
-  readonly logger: ConsolaInstance
+export interface LegacyOptions extends RequestsOptions {
   /** What is declared to the server: what its clients can be asked. */
   readonly capabilities: JsonObject
-  /** Ms without a sign of life; progress resets it. */
-  readonly requestTimeout: number
-  /** Ms, whatever progress is made. */
-  readonly requestCeiling: number
   onevent(event: UpstreamEvent): void
-  /** The server was silent for too long: whether it is still there at all is worth asking. */
-  onsilence(): void
   /** The server shows state per client: it asked somebody something. */
   onstate(): void
   /** The only party that this instance will ever serve, where that is known from the start. */
@@ -43,20 +31,13 @@ export interface LegacyOptions {
   peerOf(party: string): Peer | undefined
 }
 
-/** A Map, since the names come from the server: an object would also know `constructor`. */
-const EVENTS: ReadonlyMap<string, 'tools' | 'prompts' | 'resources'> = new Map([
-  ['notifications/tools/list_changed', 'tools'],
-  ['notifications/prompts/list_changed', 'prompts'],
-  ['notifications/resources/list_changed', 'resources'],
-])
-
 /** Speaks the session-based revisions to one server: initialize once, then calls by own ids and tokens. */
 export function legacyFace(options: LegacyOptions): UpstreamFace {
   const { connection, name, logger } = options
   const asks = createAsks(connection, logger)
   const subscribe = createSubscriber(own)
-  /** Calls without an answer yet. */
-  const waiting = new InFlight<number, Patience>()
+  // Closing a stream means nothing in these revisions: the server is told.
+  const requests = createRequests(options, listen, () => true)
   /** Aborts once no call waits any more; made when somebody wants to know. */
   let calm: AbortController | undefined
   let lastId = 0
@@ -74,15 +55,10 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
   }
 
   function hear(message: RpcNotification, party: string | undefined): void {
-    const { method, params } = message
-    const kind = EVENTS.get(method)
-    if (kind !== undefined) options.onevent({ kind })
-    else if (method === 'notifications/resources/updated') {
-      if (typeof params?.uri === 'string') options.onevent({ kind: 'resource', uri: params.uri })
-    } else if (method === 'notifications/message') {
-      options.onevent(party === undefined ? { kind: 'message', message } : { kind: 'message', message, party })
-    } else if (method === 'notifications/cancelled') takeBack(params)
-    else logger.debug(`notification ${method} belongs to no call and is dropped`)
+    const event = eventOf(message, party)
+    if (event !== undefined) options.onevent(event)
+    else if (message.method === 'notifications/cancelled') takeBack(message.params)
+    else logger.debug(`notification ${message.method} belongs to no call and is dropped`)
   }
 
   function takeBack(params: JsonObject | undefined): void {
@@ -97,16 +73,17 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
       if (isRequest(message)) {
         if (message.method !== 'ping') options.onstate()
         // Of several calls it may be about any: each of them waits for the answer, and none of them ends it.
-        const releases = waiting.values().map((each) => each.hold())
+        const releases = requests.open.values().map((each) => each.hold())
         const asked =
-          waiting.size > 1 ? { peer: call, signal: endOfAll(), unbound: true } : { peer: call, signal: call.signal }
+          requests.open.size > 1
+            ? { peer: call, signal: endOfAll(), unbound: true }
+            : { peer: call, signal: call.signal }
         void asks.answer(message, asked).finally(() => releases.forEach((release) => release()))
       } else if (message.method === 'notifications/progress') {
         const { progressToken: _, ...params } = message.params ?? {}
         call.notify(notification(message.method, params))
       } else if (message.method === 'notifications/cancelled') takeBack(message.params)
-      else if (EVENTS.has(message.method) || message.method === 'notifications/resources/updated')
-        hear(message, undefined)
+      else if (concernsAll(message.method)) hear(message, undefined)
       else call.notify(message)
     }
   }
@@ -115,32 +92,10 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
     call.signal.throwIfAborted()
     const id = ++lastId
     const params = call.progress ? withMeta(call.params, Meta.progressToken, id) : call.params
-    const stop = new AbortController()
-    let timedOut: string | undefined
-    const patience = startPatience(options.requestTimeout, options.requestCeiling, (waited) => {
-      timedOut = `server "${name}" gave no answer to ${call.method} within ${Math.round(waited / 1000)} s`
-      stop.abort()
-    })
-    const cancel = () => stop.abort()
-    call.signal.addEventListener('abort', cancel, { once: true })
-    waiting.set(id, patience)
     try {
-      const response = await connection.request(
-        { jsonrpc: '2.0', id, method: call.method, params },
-        { party: call.party, signal: stop.signal, onmessage: listen(call, patience) },
-      )
-      if (isFailure(response)) throw new RpcError(response.error.code, response.error.message, response.error.data)
-      return complete(response.result)
-    } catch (error) {
-      if (stop.signal.aborted) withdraw(id, timedOut ?? 'the client cancelled')
-      if (timedOut === undefined) throw error
-      options.onsilence()
-      throw new RpcError(ErrorCode.InternalError, timedOut, { requestId: call.requestId })
+      return complete(resultOf(await requests.send(call, { jsonrpc: '2.0', id, method: call.method, params })))
     } finally {
-      patience.stop()
-      call.signal.removeEventListener('abort', cancel)
-      waiting.delete(id)
-      if (waiting.size === 0) becomeCalm()
+      if (requests.open.size === 0) becomeCalm()
     }
   }
 
@@ -154,12 +109,6 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
     calm = undefined
   }
 
-  function withdraw(requestId: number, reason: string): void {
-    connection.send(notification('notifications/cancelled', { requestId, reason })).catch((error) => {
-      logger.debug(`cancellation not sent: ${reasonOf(error)}`)
-    })
-  }
-
   /** A request of the proxy's own; rejects `RpcError` with the server's error. */
   async function own(method: string, params: JsonObject, signal: AbortSignal): Promise<JsonObject> {
     const onmessage = (message: RpcRequest | RpcNotification): void => connection.onmessage?.(message)
@@ -167,13 +116,11 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
       { jsonrpc: '2.0', id: ++lastId, method, params },
       { party: '', signal, onmessage },
     )
-    if (isFailure(response)) throw new RpcError(response.error.code, response.error.message, response.error.data)
-    return response.result
+    return resultOf(response)
   }
 
   async function start(signal: AbortSignal): Promise<About> {
-    const clientInfo = { name: 'mcp-proxy-server', version }
-    const params = { protocolVersion: NEWEST_LEGACY, capabilities: options.capabilities, clientInfo }
+    const params = { protocolVersion: NEWEST_LEGACY, capabilities: options.capabilities, clientInfo: CLIENT_INFO }
     about = readAbout(await own('initialize', params, signal))
     await connection.send(notification('notifications/initialized'))
     return about

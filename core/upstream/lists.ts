@@ -1,9 +1,10 @@
 import { reasonOf, RpcError } from '../errors.ts'
 import { LOCAL_USER } from '../auth.ts'
 import type { Call, Method } from '../gateway/call.ts'
-import { EMPTY_LISTS, type ListKind, type Lists } from '../gateway/source.ts'
+import { EMPTY_LISTS, type Caching, type ListKind, type Lists } from '../gateway/source.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
+import { readCaching, stricter } from './caching.ts'
 import type { About, UpstreamFace } from './face.ts'
 
 /** Pages read of one list before the server is held to page for ever. */
@@ -31,6 +32,8 @@ export interface ListReader {
   readonly known: Lists
   /** Hears what is wrong with a list that is used all the same. */
   warn(message: string): void
+  /** Hears how long a list that was read may be kept, where the server says so. */
+  oncaching?(kind: ListKind, caching: Caching | undefined): void
 }
 
 /** Reads the lists of these kinds that the server says it has; one it fails to give stays as it was and is warned about. */
@@ -47,14 +50,20 @@ export async function readLists(reader: ListReader, kinds: readonly ListKind[]):
 async function readList(reader: ListReader, kind: ListKind): Promise<readonly JsonObject[]> {
   const { method, key } = LISTS[kind]
   const items: JsonObject[] = []
+  let caching: Caching | undefined
   let cursor: string | undefined
   try {
     for (let page = 0; page < PAGE_CAP; page++) {
       const outcome = await reader.face.call(ownCall(method, cursor === undefined ? {} : { cursor }, reader.signal))
-      const { [key]: part, nextCursor } = outcome.result as JsonObject
+      const result = outcome.result as JsonObject
+      const { [key]: part, nextCursor } = result
       if (!Array.isArray(part)) throw new Error(`the answer has no "${key}" list`)
       items.push(...part)
-      if (typeof nextCursor !== 'string') return distinct(reader, kind, items)
+      if (reader.face.era === 'modern') caching = stricter(caching, readCaching(result))
+      if (typeof nextCursor !== 'string') {
+        reader.oncaching?.(kind, caching)
+        return distinct(reader, kind, items)
+      }
       cursor = nextCursor
     }
     reader.warn(`${method}: more than ${PAGE_CAP} pages, the rest is left out`)

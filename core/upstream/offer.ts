@@ -1,15 +1,23 @@
 import type { ConsolaInstance } from 'consola'
 import { reasonOf } from '../errors.ts'
-import { EMPTY_LISTS, type ListKind, type Lists } from '../gateway/source.ts'
+import { EMPTY_LISTS, type Caching, type ListKind, type Lists } from '../gateway/source.ts'
+import { rereadAfter } from './caching.ts'
 import { startDeadline } from './deadline.ts'
 import type { Instance } from './instance.ts'
 import type { KeptLists, Known } from './kept-lists.ts'
 import { LIST_KINDS, readLists } from './lists.ts'
+import { createRereads } from './rereads.ts'
+import type { Verdict } from './verdict.ts'
+
+/** By list: how long it may be kept, and by whom. */
+type CachingOfLists = Partial<Record<ListKind, Caching>>
 
 /** What one server offers, as its instances last said: read when one opens, and again when one says it changed. */
 export interface Offer {
   readonly lists: Lists
   readonly instructions: string | undefined
+  /** What the server says about keeping its lists, where it does. */
+  readonly caching: CachingOfLists
   /** Whether any instance has been read, now or in an earlier run. */
   readonly known: boolean
   /** Reads everything from a new instance. Rejects when it does not come within `limit` ms. */
@@ -26,6 +34,7 @@ export interface OfferOptions {
   readonly logger: ConsolaInstance
   readonly signal: AbortSignal
   isSplit(): boolean
+  verdict?(): Verdict | undefined
   onlists(kinds: readonly ListKind[]): void
 }
 
@@ -34,17 +43,27 @@ export function createOffer(options: OfferOptions): Offer {
   let lists: Lists = options.known?.lists ?? EMPTY_LISTS
   let instructions = options.known?.instructions
   let known = options.known !== undefined
+  let caching: CachingOfLists = {}
+  const rereads = createRereads((from, kind) => changed(from, [kind]))
   let queue = Promise.resolve()
   const waiting = new Map<Instance, Set<ListKind>>()
 
   /** Reads lists anew and says which of them differ from before. */
   async function read(from: Instance, kinds: readonly ListKind[], signal: AbortSignal): Promise<void> {
     const warn = (message: string) => logger.warn(message)
-    const fresh = await readLists({ face: from.face, about: from.about, signal, known: lists, warn }, kinds)
+    const said = { ...caching }
+    const oncaching = (kind: ListKind, one: Caching | undefined) => {
+      if (one === undefined) delete said[kind]
+      else said[kind] = one
+    }
+    const fresh = await readLists({ face: from.face, about: from.about, signal, known: lists, warn, oncaching }, kinds)
     const changed = kinds.filter((kind) => JSON.stringify(fresh[kind]) !== JSON.stringify(lists[kind]))
     const words = from.about.instructions
     lists = { ...lists, ...fresh }
-    if (changed.length === 0 && known && words === instructions) return
+    const isKeptAsBefore = JSON.stringify(said) === JSON.stringify(caching)
+    caching = said
+    for (const kind of kinds) rereads.plan(from, kind, rereadAfter(from.about.capabilities, kind, caching[kind]))
+    if (changed.length === 0 && isKeptAsBefore && known && words === instructions) return
     instructions = words
     known = true
     keep()
@@ -52,8 +71,21 @@ export function createOffer(options: OfferOptions): Offer {
     options.onlists(changed)
   }
 
+  function changed(from: Instance, kinds: readonly ListKind[]): void {
+    const all = waiting.get(from)
+    if (all !== undefined) return kinds.forEach((kind) => all.add(kind))
+    waiting.set(from, new Set(kinds))
+    queue = queue.then(() => readWaiting(from))
+  }
+
   function keep(): void {
-    kept.write({ lists, split: options.isSplit(), ...(instructions !== undefined && { instructions }) })
+    const era = options.verdict?.()
+    kept.write({
+      lists,
+      split: options.isSplit(),
+      ...(instructions !== undefined && { instructions }),
+      ...(era !== undefined && { era }),
+    })
   }
 
   /** One reading at a time: two that overtake each other would leave the older answer. */
@@ -75,6 +107,9 @@ export function createOffer(options: OfferOptions): Offer {
     get instructions() {
       return instructions
     },
+    get caching() {
+      return caching
+    },
     get known() {
       return known
     },
@@ -94,12 +129,7 @@ export function createOffer(options: OfferOptions): Offer {
         deadline.clear()
       }
     },
-    changed(from, kinds) {
-      const all = waiting.get(from)
-      if (all !== undefined) return kinds.forEach((kind) => all.add(kind))
-      waiting.set(from, new Set(kinds))
-      queue = queue.then(() => readWaiting(from))
-    },
+    changed,
     keep,
   }
 }

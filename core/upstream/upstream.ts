@@ -13,8 +13,9 @@ import { createInstances } from './instances.ts'
 import { createIsolation, isolationOf } from './isolation.ts'
 import type { KeptLists, Known } from './kept-lists.ts'
 import { createLauncher } from './launcher.ts'
-import { createOffer } from './offer.ts'
+import { createOffer, type Offer } from './offer.ts'
 import { createSlot, type Slot } from './slot.ts'
+import { createEras, type Era } from './verdict.ts'
 
 export interface UpstreamOptions {
   readonly server: ServerConfig
@@ -48,19 +49,27 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const offers = offersOf(settings.tools)
   const mode = isolationOf(server)
   let isSplit = options.known?.split ?? false
-  const rule = createIsolation(mode, isSplit)
+  const rule = createIsolation(mode, isSplit, () => eras.last === 'modern')
   const breaker = createBreaker()
   const settled = createSettled()
   const listed = createSettled()
   let began = 0
   let status = firstStatus(options, offers)
 
-  const offer = createOffer({
+  const eras = createEras({
+    fixed: fixedEra(options),
+    kept: options.known?.era,
+    logger,
+    // What was never read is kept with its first reading.
+    onverdict: () => offer.known && offer.keep(),
+  })
+  const offer: Offer = createOffer({
     known: options.known,
     kept: options.kept,
     logger,
     signal: end.signal,
     isSplit: () => isSplit,
+    verdict: () => eras.verdict,
     onlists(kinds) {
       listener.onlists(kinds)
       become({})
@@ -70,6 +79,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     ...options,
     rule,
     offer,
+    eras,
     signal: end.signal,
     peerOf: (party) => listener.peerOf(party),
     onstate: () => instances.split(),
@@ -100,6 +110,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const instances = createInstances({
     rule,
     primary,
+    isStateless: () => eras.last === 'modern',
     create(peer) {
       const slot: Slot = createSlot({
         open: (signal) => launcher.launch(slot, peer, signal),
@@ -152,6 +163,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     get instructions() {
       return offer.instructions
     },
+    get caching() {
+      return offer.caching
+    },
     get status() {
       return status
     },
@@ -187,6 +201,12 @@ function offersOf({ include, exclude }: ServerConfig['settings']['tools']): (too
 
 function countTools(tools: readonly { readonly name?: unknown }[], offers: (tool: string) => boolean): number {
   return tools.filter(({ name }) => offers(String(name))).length
+}
+
+/** The era to speak whatever the server says: the only one that the transport has, or the configured one. */
+function fixedEra({ server, route }: UpstreamOptions): Era | undefined {
+  const { protocol } = server.settings
+  return route.adapter.era ?? (protocol === 'auto' ? undefined : protocol)
 }
 
 function firstStatus({ server, route, known }: UpstreamOptions, offers: (tool: string) => boolean): UpstreamStatus {

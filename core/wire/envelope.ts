@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, type JsonValue } from './jsonrpc.ts'
+import { isObject, type JsonObject, type JsonValue, type RpcId } from './jsonrpc.ts'
+import { MODERN_VERSIONS } from './versions.ts'
 
 /** Keys of the 2026-07-28 `_meta` envelope (basic/index#_meta). */
 export const Meta = {
@@ -41,6 +42,25 @@ export function openEnvelope(params: JsonObject | undefined): Envelope {
     ...(typeof token === 'string' || typeof token === 'number' ? { progressToken: token } : undefined),
     params: withoutHopKeys(params, meta),
   }
+}
+
+/** What a request says about its own hop. */
+export interface Hop {
+  readonly clientCapabilities: JsonObject
+  readonly clientInfo: JsonObject
+  readonly progressToken?: RpcId | undefined
+  readonly logLevel?: string | undefined
+}
+
+/** A request's parameters in the envelope of 2026-07-28; other keys of `_meta` (trace context, vendors') stay. */
+export function sealEnvelope(params: JsonObject, hop: Hop): JsonObject {
+  const meta: Record<string, JsonValue | undefined> = isObject(params._meta) ? { ...params._meta } : {}
+  meta[Meta.protocolVersion] = MODERN_VERSIONS[0]
+  meta[Meta.clientCapabilities] = hop.clientCapabilities
+  meta[Meta.clientInfo] = hop.clientInfo
+  if (hop.progressToken !== undefined) meta[Meta.progressToken] = hop.progressToken
+  if (hop.logLevel !== undefined) meta[Meta.logLevel] = hop.logLevel
+  return { ...params, _meta: meta }
 }
 
 function pick<K extends string>(key: K, value: JsonValue | undefined): { [key in K]?: JsonValue } | undefined {

@@ -13,8 +13,7 @@ export const PARAM_HEADER_PREFIX = 'mcp-param-'
 
 const ANNOTATION = 'x-mcp-header'
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-/** `number` is in no rule, but servers annotate it, and the official suite wants it mirrored. */
-const TYPES: ReadonlySet<unknown> = new Set(['string', 'integer', 'boolean', 'number'])
+const TYPES: ReadonlySet<unknown> = new Set(['string', 'integer', 'boolean'])
 /** Keywords whose value is data, not a schema. */
 const DATA: ReadonlySet<string> = new Set(['default', 'const', 'enum', 'examples', 'required', ANNOTATION])
 const NONE: readonly ParamHeader[] = []
@@ -57,6 +56,7 @@ export function mismatchedParam(
     const name = header.replace(PARAM_HEADER_PREFIX, 'Mcp-Param-')
     if (sent === null) return `${name} header is missing`
     const decoded = decodeHeaderValue(sent)
+    if (decoded === undefined) return `${name} header is no valid base64`
     const equal = typeof value === 'number' ? decoded.trim() !== '' && Number(decoded) === value : decoded === text
     if (!equal) return `${name} header and body disagree`
   }

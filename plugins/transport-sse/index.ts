@@ -34,6 +34,7 @@ export default function transportSse(options: z.input<typeof optionsSchema> = {}
       transports: [
         {
           type: 'sse',
+          era: 'legacy',
           schema: entrySchema,
           describe: (entry: HttpEntry) => describeUrl(entry.url),
           connect: (entry: HttpEntry, context: TransportContext) => openSse(entry, context),

@@ -26,6 +26,8 @@ export interface OpenRequest {
  */
 export function openRequest(link: Link, message: RpcRequest, exchange: Exchange, wait = sleep): OpenRequest {
   const initialize = message.method === 'initialize'
+  // 2026-07-28: what brings its own version belongs to no session, and its stream cannot be resumed.
+  const stateless = exchange.headers?.['mcp-protocol-version'] !== undefined
   let settle: { resolve(response: RpcResponse): void; reject(error: unknown): void } = { resolve() {}, reject() {} }
   const response = new Promise<RpcResponse>((resolve, reject) => (settle = { resolve, reject }))
   let over = false
@@ -78,13 +80,13 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
       broken = error
     }
     if (over) return
-    const unreached = lastEventId === undefined ? undefined : await resume()
+    const unreached = lastEventId === undefined || stateless ? undefined : await resume()
     throw unreached ?? broken ?? endedEarly(link)
   }
 
   function readWhole(reply: Reply): void {
     if (!isSuccess(reply.status)) {
-      const answer = refusalOf(link, reply, message.id)
+      const answer = refusalOf(link, reply, message)
       if (answer === undefined) throw refusal(link, reply)
       return finish(answer)
     }

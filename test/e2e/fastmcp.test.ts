@@ -44,12 +44,15 @@ beforeAll(async () => {
   proxy = await openProxy({
     plugins: ['transport-stdio', 'transport-streamable', 'transport-sse', 'storage-fs'],
     mcpServers: {
-      stdio: { command: 'uvx', args: uvx('--transport', 'stdio'), env },
-      http: { type: 'http', url: http },
+      // It speaks both eras, but its "elicit" only the older one.
+      stdio: { command: 'uvx', args: uvx('--transport', 'stdio'), env, protocol: 'legacy' },
+      http: { type: 'http', url: http, protocol: 'legacy' },
       sse: { type: 'sse', url: sse },
       // No type: Streamable HTTP is tried first, then what the URL really speaks.
       found: { url: sse },
       everything: servers.everything,
+      program: { command: 'uvx', args: uvx('--transport', 'stdio'), env },
+      modern: { type: 'http', url: http },
     },
   })
   client = new Client({ name: 'asked', version: '1' }, { capabilities: { sampling: {}, elicitation: {} } })
@@ -81,10 +84,20 @@ test('every server is up', () => {
     ['sse', 'up', 3],
     ['found', 'up', 3],
     ['everything', 'up', expect.any(Number)],
+    ['program', 'up', 3],
+    ['modern', 'up', 3],
   ])
 })
 
-describe.each(['stdio', 'http', 'sse', 'found'])('a FastMCP server (%s)', (name) => {
+test('of those that are asked, the ones that speak 2026-07-28 are spoken to in it', () => {
+  const era = (server: string) =>
+    proxy.lines
+      .find(({ tag, text }) => tag === server && text.startsWith('speaks the ') && text.includes(' era: '))
+      ?.text.split(' ')[2]
+  expect(['found', 'everything', 'program', 'modern'].map(era)).toEqual(['legacy', 'legacy', 'modern', 'modern'])
+})
+
+describe.each(['stdio', 'http', 'sse', 'found', 'program', 'modern'])('a FastMCP server (%s)', (name) => {
   test('computes', async () => expect(await textOf(`${name}_add`, { a: 20, b: 22 })).toBe('42'))
 
   test('reports progress', async () => {
@@ -93,7 +106,10 @@ describe.each(['stdio', 'http', 'sse', 'found'])('a FastMCP server (%s)', (name)
     expect(steps).toEqual([1, 2, 3, 4, 5])
   })
 
-  test('asks the user', async () => expect(await textOf(`${name}_ask`)).toBe('green'))
+  test('asks the user, where it can', async () => {
+    const isModern = name === 'program' || name === 'modern'
+    expect(await textOf(`${name}_ask`)).toMatch(isModern ? 'unavailable on 2026-07-28' : /^green$/)
+  })
 
   test('gives prompts', async () => {
     const { messages } = await client.getPrompt({ name: `${name}_review`, arguments: { code: 'x = 1' } })

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { LOCAL_USER } from '../../../core/auth.ts'
+import { EventStore } from '../../../core/downstream/event-store.ts'
 import { createSessions } from '../../../core/downstream/sessions.ts'
+import { Shelf } from '../../../core/downstream/shelf.ts'
 import { createKeys } from '../../../core/keys.ts'
 import { memoryStore } from '../../../core/store.ts'
 import { openStandingChannel } from '../../../core/downstream/channel.ts'
@@ -122,6 +124,11 @@ describe('sessions', () => {
     const asking = sessions.open(start, LOCAL_USER)
     asking.asks = new Map([['q', { owner: undefined, settle: () => {}, withdraw: () => {} }]])
     const idle = sessions.open(start, LOCAL_USER)
+    idle.events = new EventStore(new Shelf())
+    const log = idle.events.open()
+    log?.send({ jsonrpc: '2.0', method: 'note' })
+    log?.finish()
+    expect(log?.bytes).toBeGreaterThan(0)
     const used = sessions.open(start, LOCAL_USER)
     for (let count = 5; count < 10_000; count++) sessions.open(start, LOCAL_USER)
     await sessions.find(used.id, LOCAL_USER)
@@ -136,6 +143,7 @@ describe('sessions', () => {
       true,
     ])
     expect(await sessions.find(idle.id, LOCAL_USER)).toMatchObject({ party: idle.party })
+    expect(log?.bytes).toBe(0)
     streaming.stream.channel.close()
   })
 })

@@ -13,7 +13,7 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 /** The instances of one server; `refuse`: resources that it cannot be subscribed to. */
-function make(mode: Isolation, { isSplit = false, refuse = [] as readonly string[] } = {}) {
+function make(mode: Isolation, { isSplit = false, refuse = [] as readonly string[], isStateless = false } = {}) {
   const breaker = createBreaker()
   const created: { readonly peer: Peer; readonly slot: Slot; readonly opened: FakeInstance[] }[] = []
   const onsplit = vi.fn<() => void>()
@@ -37,6 +37,7 @@ function make(mode: Isolation, { isSplit = false, refuse = [] as readonly string
   const instances = createInstances({
     rule: createIsolation(mode, isSplit),
     primary,
+    isStateless: () => isStateless,
     create(peer) {
       const opened: FakeInstance[] = []
       const slot = slotOf(opened, 600_000)
@@ -88,6 +89,40 @@ describe('who gets which instance', () => {
     expect(rule.keyOf(peerOf('p', user('x')))).not.toBe(createIsolation('session', false).keyOf(peerOf('x')))
   })
 
+  describe('what one party declares differently from request to request', () => {
+    const declaring = (party: string, capabilities: object) => ({
+      ...peerOf(party, user(party)),
+      client: { capabilities } as never,
+    })
+    const [plain, rooted] = [declaring('alice', { sampling: {} }), declaring('alice', { sampling: {}, roots: {} })]
+
+    it('session: has an instance each, which end together', async () => {
+      const { instances, created } = make('session')
+      const slots = [plain, rooted, plain, rooted].map((peer) => instances.slotFor(peer))
+      expect([slots[0] === slots[2], slots[1] === slots[3], slots[0] === slots[1]]).toEqual([true, true, false])
+      await Promise.all(created.map(({ slot }) => slot.acquire(never)))
+      instances.release('alic')
+      expect(instances.slotFor(rooted)).toBe(slots[1])
+      instances.release('alice')
+      await settle()
+      expect(created.map(({ opened }) => opened[0]?.isClosed)).toEqual([true, true])
+    })
+
+    it('user: a user whose calls are one party can be asked for roots; the first instance is for the others', () => {
+      const { instances, primary } = make('user')
+      const own = instances.slotFor(rooted)
+      expect(own).not.toBe(primary)
+      expect(instances.slotFor(plain)).toBe(primary)
+      expect(instances.slotFor(rooted)).toBe(own)
+      expect(instances.slotFor({ ...rooted, party: 's1' })).toBe(primary)
+    })
+
+    it('makes no difference to a stateless server', () => {
+      const rules = (['user', 'session'] as const).map((mode) => createIsolation(mode, false, () => true))
+      for (const rule of rules) expect(rule.keyOf(rooted)).toBe(rule.keyOf(plain))
+    })
+  })
+
   it('is `auto` for programs, `user` for servers elsewhere, unless the entry says otherwise', () => {
     const server = (entry: object, settings: object = {}) => isolationOf({ entry, settings } as never)
     expect(server({ command: 'x' })).toBe('auto')
@@ -136,6 +171,14 @@ describe('auto', () => {
     expect(instances.slotFor(alice)).not.toBe(primary)
     instances.split()
     expect(onsplit).not.toHaveBeenCalled()
+  })
+
+  it('stays shared by those who subscribe to a server that keeps nothing', async () => {
+    const { instances, primary, onsplit } = make('auto', { isStateless: true })
+    for (const peer of [alice, bob]) await instances.watch(peer, wish('a'))
+    expect(onsplit).not.toHaveBeenCalled()
+    for (const peer of [alice, bob]) expect(instances.slotFor(peer)).toBe(primary)
+    expect(instances.watchersOf(primary)).toEqual(['alice', 'bob'])
   })
 
   it('splits with the first subscription', async () => {

@@ -36,9 +36,11 @@ function listing(
   tools: () => readonly string[],
   answer: (call: Call) => Promise<JsonObject> | undefined = () => undefined,
   instructions?: string,
+  era: 'legacy' | 'modern' = 'legacy',
 ) {
   const asked: string[] = []
   const instance = fakeInstance({
+    era,
     about: { capabilities, ...(instructions !== undefined && { instructions }) },
     async call(call) {
       asked.push(call.method)
@@ -247,5 +249,56 @@ describe('a changed list', () => {
     await settle()
     expect(asked).toEqual([])
     expect(made.lines).toEqual([])
+  })
+})
+
+describe('a list that lasts for a while', () => {
+  const lasting = (tools: () => readonly string[], era: 'legacy' | 'modern' = 'modern') =>
+    listing(
+      tools,
+      async ({ method }) =>
+        (method === 'tools/list'
+          ? { tools: tools().map((name) => ({ name })), ttlMs: 60_000, cacheScope: 'public' }
+          : undefined) as never,
+      undefined,
+      era,
+    )
+  const reads = (asked: readonly string[]) => asked.filter((method) => method === 'tools/list').length
+
+  it('is read again after it, again and again, while its instance is up', async () => {
+    let tools = ['a']
+    const made = make()
+    const { instance, asked } = lasting(() => tools)
+    await made.load(instance)
+    expect(made.offer.caching.tools).toEqual({ ttlMs: 60_000, cacheScope: 'public' })
+    await vi.advanceTimersByTimeAsync(59_999)
+    expect(reads(asked)).toBe(1)
+    tools = ['b']
+    await vi.advanceTimersByTimeAsync(1)
+    expect(reads(asked)).toBe(2)
+    expect(namesOf(made)).toEqual(['b'])
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(reads(asked)).toBe(3)
+    instance.end()
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(reads(asked)).toBe(3)
+  })
+
+  it('is told of when only that has changed', async () => {
+    const made = make({ lists: { ...EMPTY_LISTS, tools: [{ name: 'a' }] }, split: false })
+    await made.load(lasting(() => ['a']).instance)
+    expect(made.onlists.mock.calls).toEqual([[[]]])
+    await made.load(listing(() => ['a']).instance)
+    expect(made.offer.caching).toEqual({})
+    expect(made.onlists).toHaveBeenCalledTimes(2)
+  })
+
+  it('of a legacy server says nothing of the kind', async () => {
+    const made = make()
+    const { instance, asked } = lasting(() => ['a'], 'legacy')
+    await made.load(instance)
+    expect(made.offer.caching).toEqual({})
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(reads(asked)).toBe(1)
   })
 })

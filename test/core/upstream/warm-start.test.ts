@@ -21,7 +21,7 @@ afterEach(async () => {
 /** A proxy on the test's data folder, as one run after the other is. */
 async function run(mcpServers: UntypedConfig['mcpServers'], settled = true): Promise<TestProxy> {
   const proxy = await openProxy(
-    { dataDir, mcpServers: mcpServers as never, limits: { firstListWait: 500 } },
+    { dataDir, mcpServers: mcpServers as never, limits: { firstListWait: 1500 } },
     { settled },
   )
   opened.push(proxy)

@@ -11,10 +11,19 @@ describe('decodeHeaderValue', () => {
     )
   })
 
-  it.each(['plain', '', '=?base64?', '=?base64?%%?=', '=?BASE64?YQ==?=', ' =?base64?YQ==?=', '=?base64?YQ==?= x'])(
+  it.each(['plain', '', '=?base64?', '=?base64?=', '=?BASE64?YQ==?=', ' =?base64?YQ==?=', '=?base64?YQ==?= x'])(
     'leaves %j as it is',
     (value) => expect(decodeHeaderValue(value)).toBe(value),
   )
+
+  it.each(['%%', 'YQ', 'YQ=', 'YQ===', 'YR==', 'Y Q==', 'YQ==\t', '_-8=', '4pyT ', '/w==', '7aCA', '='])(
+    'takes no sentinel around %j, which is not the base64 of a text',
+    (payload) => expect(decodeHeaderValue(`=?base64?${payload}?=`)).toBeUndefined(),
+  )
+
+  it('takes the sentinel around an empty text', () => {
+    expect(decodeHeaderValue('=?base64??=')).toBe('')
+  })
 })
 
 describe('mirroredName', () => {

@@ -31,6 +31,7 @@ describe('arguments that travel as headers', () => {
     ['twice, in other letters', { a: named('Region'), b: named('REGION') }],
     ['an object', { a: named('A', 'object') }],
     ['a list', { a: named('A', 'array') }],
+    ['a number, of which no two texts need be alike', { a: named('A', 'number') }],
     ['in the items of a list', { a: { type: 'array', items: named('A') } }],
     ['in one of several', { a: { anyOf: [named('A')] } }],
   ])('make a tool invalid: %s', (_what, properties) => {

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import { InFlight } from '../in-flight.ts'
+import { EventLog, type LogKeeper } from './event-log.ts'
+import type { Shelf } from './shelf.ts'
+
+/** Answers to POSTs that are kept of one session; beyond, the oldest that has ended is dropped. */
+const MOST_STREAMS = 16
+/** Bytes that are kept of one session. */
+const MOST_BYTES = 4 * 1024 * 1024
+
+/** The standing GET stream, or the answer to a POST. */
+type Kind = 's' | 'p'
+const EVENT_ID = /^([\w-]+\.([sp])[0-9a-z]{1,9})\.([0-9a-z]{1,9})$/
+
+/** Where a client wants to go on: after that event; without a log, on an answer to a POST of which nothing is kept any more. */
+export interface Place {
+  readonly isStanding: boolean
+  readonly log?: EventLog
+  readonly after: number
+}
+
+/** What the streams of one session have said; made with the first stream. */
+export class EventStore {
+  /** Numbers start anew when a session is picked up after a restart: ids of before must mean nothing. */
+  readonly #tag = randomBytes(6).toString('base64url')
+  readonly #logs = new InFlight<string, EventLog>()
+  readonly #keeper: LogKeeper
+  #standing: EventLog | undefined
+  #names = 0
+  #bytes = 0
+  #isClosed = false
+
+  constructor(shelf: Shelf) {
+    this.#keeper = {
+      resized: (bytes) => this.#resized(bytes),
+      finished: (log) => shelf.put(log),
+      reopened: (log) => shelf.take(log),
+      dropped: (log) => {
+        shelf.take(log)
+        this.#logs.delete(log.name)
+        if (this.#standing === log) this.#standing = undefined
+      },
+    }
+  }
+
+  /** The log for the answer to a POST; `undefined` when too many are still open: that one cannot be resumed. */
+  open(): EventLog | undefined {
+    if (this.#isClosed) return undefined
+    if (this.#logs.size >= MOST_STREAMS) this.#oldestFinished()?.drop()
+    return this.#logs.size < MOST_STREAMS ? this.#add('p') : undefined
+  }
+
+  /** The log of the standing stream, which goes on wherever it was. */
+  standing(): EventLog {
+    this.#standing?.reopen()
+    return (this.#standing ??= this.#add('s'))
+  }
+
+  /** The place that an event id names, also one of an earlier run; `undefined` for anything else. */
+  find(eventId: string): Place | undefined {
+    const [, name, kind, event] = EVENT_ID.exec(eventId) ?? []
+    if (name === undefined || event === undefined) return undefined
+    const log = this.#logs.get(name)
+    return { isStanding: kind === 's', after: Number.parseInt(event, 36), ...(log && { log }) }
+  }
+
+  /** An event id of an answer to a POST of which nothing is kept. */
+  strayId(): string {
+    return `${this.#nextName('p')}.0`
+  }
+
+  /** Forgets everything, now and from now on. */
+  close(): void {
+    this.#isClosed = true
+    for (const log of this.#logs.values()) log.drop()
+  }
+
+  #add(kind: Kind): EventLog {
+    const log = new EventLog(this.#nextName(kind), this.#keeper)
+    this.#logs.set(log.name, log)
+    return log
+  }
+
+  #nextName(kind: Kind): string {
+    return `${this.#tag}.${kind}${(++this.#names).toString(36)}`
+  }
+
+  #resized(bytes: number): void {
+    this.#bytes += bytes
+    if (bytes <= 0) return
+    while (this.#bytes > MOST_BYTES) {
+      const finished = this.#oldestFinished()
+      if (finished !== undefined) finished.drop()
+      else this.#largest().dropOldest()
+    }
+  }
+
+  #oldestFinished(): EventLog | undefined {
+    return this.#logs.values().find((log) => log.isFinished)
+  }
+
+  #largest(): EventLog {
+    return this.#logs.values().reduce((one, other) => (other.bytes > one.bytes ? other : one))
+  }
+}

@@ -1,0 +1,87 @@
+import { FastResponse } from 'srvx'
+import type { Principal } from '../auth.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { openChannel, openStandingChannel, primingEvent, STREAM_HEADERS, type Channel } from './channel.ts'
+import type { EventLog } from './event-log.ts'
+import { EventStore, type Place } from './event-store.ts'
+import { openSessionStream } from './session-stream.ts'
+import type { Session } from './session.ts'
+import type { Shelf } from './shelf.ts'
+
+/** Since this revision clients take an event without data (SEP-1699); those of earlier ones try to parse it. */
+const PRIMED_SINCE = '2025-11-25'
+
+/** Opens the answer to a POST of a session: it goes on, and is kept, while the client is not there. */
+export function openCallStream(session: Session, shelf: Shelf): Channel {
+  session.events ??= new EventStore(shelf)
+  const log = session.events.open()
+  if (log === undefined) return openChannel(goOn)
+  const channel: Channel = openChannel(() => void log.detach(channel), isPrimed(session) ? log.priming() : undefined)
+  log.attach(channel)
+  return { ...channel, send: (message) => log.send(message), close: () => log.finish() }
+}
+
+/** A GET of a session. */
+export interface Get {
+  readonly gateway: Gateway
+  readonly shelf: Shelf
+  readonly session: Session
+  readonly principal: Principal
+  readonly lastEventId: string | undefined
+}
+
+/**
+ * Answers a GET with the stream that the last event id is of, from there on; without one, and with one that leads
+ * nowhere, with the standing stream (2025-11-25 basic/transports#Resumability and Redelivery).
+ */
+export function openGetStream({ gateway, shelf, session, principal, lastEventId }: Get): Response {
+  const events = (session.events ??= new EventStore(shelf))
+  const place = lastEventId === undefined ? undefined : events.find(lastEventId)
+  if (place === undefined || place.isStanding) {
+    return openSessionStream(gateway, session, principal, (onclose) => openStanding(session, events, place, onclose))
+  }
+  if (place.log !== undefined) return resume(session, place.log, place.after)
+  // A client that has its standing stream, or one that has just got this one in its place, wants nothing else. If the
+  // two took over from each other, either would come back for ever.
+  if (session.stream !== undefined) return nothingMore()
+  return openSessionStream(gateway, session, principal, (onclose) => {
+    return openStandingChannel(onclose, isPrimed(session) ? primingEvent(events.strayId()) : undefined)
+  })
+}
+
+function openStanding(session: Session, events: EventStore, place: Place | undefined, onclose: () => void): Channel {
+  const log = events.standing()
+  const after = place?.log === log ? Math.min(place.after, log.last) : log.last
+  const channel: Channel = openStandingChannel(
+    () => {
+      if (log.detach(channel)) log.finish()
+      onclose()
+    },
+    isPrimed(session) ? log.priming(after) : undefined,
+  )
+  log.attach(channel, after)
+  return { ...channel, send: (message) => log.send(message) }
+}
+
+/** Goes on with the answer to a POST until its responses have come. */
+function resume(session: Session, log: EventLog, eventNumber: number): Response {
+  const after = Math.min(eventNumber, log.last)
+  if (log.isFinished && after === log.last) return nothingMore()
+  const channel: Channel = openStandingChannel(
+    () => void log.detach(channel),
+    isPrimed(session) ? log.priming(after) : undefined,
+  )
+  log.attach(channel, after)?.close()
+  return new FastResponse(channel.body, { headers: STREAM_HEADERS as [string, string][] })
+}
+
+/** How an event stream says that coming back is of no use (HTML standard, server-sent events): an empty stream would be resumed for ever. */
+function nothingMore(): Response {
+  return new FastResponse(null, { status: 204 })
+}
+
+function isPrimed({ protocolVersion }: Session): boolean {
+  return protocolVersion >= PRIMED_SINCE
+}
+
+const goOn = (): void => {}

@@ -1,0 +1,36 @@
+import type { Caching, ListKind } from '../gateway/source.ts'
+import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
+
+/** How often (ms) a list is read again at most, whatever the server says. */
+const SHORTEST = 30_000
+/** How long (ms) a list is kept at most: a longer wait would be none at all for a timer. */
+const LONGEST = 24 * 3_600_000
+
+/** What a 2026-07-28 result says about keeping it (server/utilities/caching); what it leaves out counts as "not at all". */
+export function readCaching({ ttlMs, cacheScope }: JsonObject): Caching {
+  return {
+    ttlMs: typeof ttlMs === 'number' && ttlMs > 0 ? ttlMs : 0,
+    cacheScope: cacheScope === 'public' ? 'public' : 'private',
+  }
+}
+
+/** What holds for two answers together. */
+export function stricter(one: Caching | undefined, other: Caching): Caching {
+  if (one === undefined) return other
+  return {
+    ttlMs: Math.min(one.ttlMs, other.ttlMs),
+    cacheScope: one.cacheScope === 'public' ? other.cacheScope : 'private',
+  }
+}
+
+/** When (ms) a list must be read again because nobody would say that it has changed; `undefined`: never. */
+export function rereadAfter(
+  capabilities: JsonObject,
+  kind: ListKind,
+  caching: Caching | undefined,
+): number | undefined {
+  const capability = capabilities[kind === 'templates' ? 'resources' : kind]
+  const isTold = isObject(capability) && capability.listChanged === true
+  if (isTold || caching === undefined || caching.ttlMs <= 0) return undefined
+  return Math.min(Math.max(caching.ttlMs, SHORTEST), LONGEST)
+}

@@ -1,0 +1,234 @@
+import { ConnectionError, RpcError } from '../errors.ts'
+import type { Call, Outcome } from '../gateway/call.ts'
+import type { Exchange } from '../transport.ts'
+import { ErrorCode } from '../wire/codes.ts'
+import { Meta, sealEnvelope } from '../wire/envelope.ts'
+import { standardHeaders } from '../wire/headers.ts'
+import {
+  failure,
+  isFailure,
+  isObject,
+  isRequest,
+  notification,
+  type JsonObject,
+  type RpcId,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from '../wire/jsonrpc.ts'
+import { mirrorParams, paramHeadersOf } from '../wire/param-headers.ts'
+import { MODERN_VERSIONS } from '../wire/versions.ts'
+import { abortable } from './abortable.ts'
+import { capabilitiesOf, CLIENT_INFO } from './capabilities.ts'
+import { startDeadline } from './deadline.ts'
+import { createDeclared } from './declared.ts'
+import { concernsAll, eventOf } from './events.ts'
+import type { About, UpstreamEvent, UpstreamFace } from './face.ts'
+import { createListening } from './listening.ts'
+import { PAGE_CAP } from './lists.ts'
+import { readOutcome } from './modern-outcome.ts'
+import type { Patience } from './patience.ts'
+import { createRequests, ownRequest, resultOf, rpcError, type RequestsOptions } from './requests.ts'
+
+export interface ModernOptions extends RequestsOptions {
+  /** The answer to `server/discover`, where it is there already. */
+  readonly discovered?: JsonObject | undefined
+  /** The server's tools as they are known from another connection or run. */
+  readonly tools: readonly JsonObject[]
+  onevent(event: UpstreamEvent): void
+  /** The server no longer speaks this era. */
+  onera(): void
+}
+
+const VERSION = MODERN_VERSIONS[0]
+/** Longest that a call waits for a new list of tools, in ms. */
+const RELIST = 10_000
+
+/** Speaks 2026-07-28 to one server: every request stands for itself, and nothing is remembered between two. */
+export function modernFace(options: ModernOptions): UpstreamFace {
+  const { connection, name, logger } = options
+  const declared = createDeclared()
+  declared.learn({}, { tools: options.tools })
+  const requests = createRequests(options, listen, () => !connection.perRequestStream)
+  const listening = createListening({ ...options, request: own, onmessage: (message) => hear(message, undefined) })
+  /** Tools that were dropped, by name: one warning each. */
+  const dropped = new Set<string>()
+  let lastId = 0
+  let relisting: Promise<void> | undefined
+  let hasAsked = false
+
+  connection.onmessage = (message, party) => {
+    if (isRequest(message)) refuse(message)
+    else hear(message, party)
+  }
+
+  /** Servers of this era ask in their results (basic/patterns#Overview). */
+  function refuse({ id, method }: RpcRequest): void {
+    if (!hasAsked) logger.debug(`the server sent the request ${method}, which this protocol version does not have`)
+    hasAsked = true
+    if (connection.perRequestStream) return
+    const error = { code: ErrorCode.MethodNotFound, message: `Servers send no requests in ${VERSION}` }
+    connection.send(failure(id, error)).catch(() => {})
+  }
+
+  function hear(message: RpcNotification, party: string | undefined): void {
+    const event = eventOf(message, party)
+    if (event !== undefined) options.onevent(event)
+    else if (message.method === 'notifications/cancelled') listening.cancelled(message.params?.requestId)
+    else logger.debug(`notification ${message.method} belongs to no call and is dropped`)
+  }
+
+  /** Everything the server says about one call. */
+  function listen(call: Call, patience: Patience) {
+    return (message: RpcRequest | RpcNotification): void => {
+      patience.reset()
+      if (isRequest(message)) refuse(message)
+      else if (message.method === 'notifications/progress') {
+        const { progressToken: _, ...params } = message.params ?? {}
+        call.notify(notification(message.method, params))
+      } else if (concernsAll(message.method)) hear(message, undefined)
+      else call.notify(message)
+    }
+  }
+
+  function send(call: Call): Promise<RpcResponse> {
+    const id = ++lastId
+    const { method, round } = call
+    let { params } = call
+    if (round?.inputResponses !== undefined) params = { ...params, inputResponses: round.inputResponses }
+    if (round?.requestState !== undefined) params = { ...params, requestState: round.requestState }
+    const sealed = sealEnvelope(params, {
+      clientCapabilities: capabilitiesOf(call),
+      clientInfo: CLIENT_INFO,
+      progressToken: call.progress ? id : undefined,
+      logLevel: call.logLevel,
+    })
+    const headers = connection.perRequestStream ? headersOf(call) : undefined
+    return requests.send(call, { jsonrpc: '2.0', id, method, params: sealed }, headers)
+  }
+
+  function headersOf(call: Call): Record<string, string> {
+    const headers = standardHeaders(call.method, call.params)
+    const tool = call.method === 'tools/call' && typeof call.params.name === 'string' ? call.params.name : undefined
+    const mirrored = tool === undefined ? [] : declared.of(tool)
+    if (mirrored.length > 0) Object.assign(headers, mirrorParams(mirrored, call.params.arguments))
+    // Whatever else the client sent may be some intermediary's business.
+    for (const header in call.headers) {
+      const value = call.headers[header]
+      if (value !== undefined && !mirrored.some((own) => own.header === header)) headers[header] = value
+    }
+    return headers
+  }
+
+  async function call(call: Call): Promise<Outcome> {
+    call.signal.throwIfAborted()
+    let response = await send(call)
+    if (isMismatch(response) && call.method === 'tools/call') {
+      // Refused unseen: the tool is not what it was when it was listed.
+      options.onevent({ kind: 'tools' })
+      await relist(call.signal)
+      response = await send(call)
+    }
+    if (isFailure(response)) throw failed(response.error.code, call) ?? rpcError(response.error)
+    const result = call.method === 'tools/list' ? learn(call.params, response.result) : response.result
+    return readOutcome(name, call.method, result)
+  }
+
+  /** What a server says about this hop is nothing that a client could do anything about. */
+  function failed(code: number, { method, requestId }: Call): Error | undefined {
+    if (code === ErrorCode.HeaderMismatch) {
+      const message = `server "${name}" finds that headers and body of ${method} disagree`
+      return new RpcError(ErrorCode.InternalError, message, { requestId })
+    }
+    if (code !== ErrorCode.UnsupportedProtocolVersion) return undefined
+    options.onera()
+    return new ConnectionError(`it no longer speaks ${VERSION}`, { delivered: false, lost: true })
+  }
+
+  /** The tools of a page; over HTTP without those whose headers cannot be told (streamable-http). */
+  function learn(params: JsonObject, result: JsonObject): JsonObject {
+    declared.learn(params, result)
+    const { tools } = result
+    if (!connection.perRequestStream || !Array.isArray(tools)) return result
+    const usable = tools.filter((tool) => !isObject(tool) || paramHeadersOf(tool) !== undefined || drop(tool))
+    return usable.length === tools.length ? result : { ...result, tools: usable }
+  }
+
+  function drop({ name: tool }: JsonObject): false {
+    if (typeof tool !== 'string' || dropped.has(tool)) return false
+    dropped.add(tool)
+    logger.warn(`tool "${tool}" is left out: its "x-mcp-header" declarations break the rules`)
+    return false
+  }
+
+  /** Reads the list of tools anew, once for all who need it. Fails silently: the call says what is wrong. */
+  function relist(signal: AbortSignal): Promise<void> {
+    relisting ??= startRelisting()
+    return abortable(relisting, signal)
+  }
+
+  async function startRelisting(): Promise<void> {
+    const deadline = startDeadline(RELIST)
+    await readTools(deadline.signal).catch(() => {})
+    deadline.clear()
+    relisting = undefined
+  }
+
+  async function readTools(signal: AbortSignal): Promise<void> {
+    let params: JsonObject = {}
+    for (let page = 0; page < PAGE_CAP; page++) {
+      const result = resultOf(await own('tools/list', params, signal))
+      learn(params, result)
+      if (typeof result.nextCursor !== 'string') return
+      params = { cursor: result.nextCursor }
+    }
+  }
+
+  /** A request of the proxy's own. */
+  function own(
+    method: string,
+    params: JsonObject,
+    signal: AbortSignal,
+    onmessage: Exchange['onmessage'] = (message) => connection.onmessage?.(message),
+    id: RpcId = ++lastId,
+  ): Promise<RpcResponse> {
+    const message = ownRequest(method, params, id)
+    return connection.request(message, { party: '', signal, onmessage, headers: standardHeaders(method, params) })
+  }
+
+  return {
+    era: 'modern',
+    async start(signal) {
+      const about = readAbout(options.discovered ?? resultOf(await own('server/discover', {}, signal)))
+      await listening.begin(about.capabilities, signal)
+      return about
+    },
+    call,
+    // Every call says for itself which messages it wants.
+    setLevel: async () => {},
+    watch: listening.watch,
+    ping: async (signal) => void resultOf(await own('server/discover', {}, signal)),
+    close() {
+      listening.close()
+      return connection.close()
+    },
+  }
+}
+
+function isMismatch(response: RpcResponse): boolean {
+  return isFailure(response) && response.error.code === ErrorCode.HeaderMismatch
+}
+
+function readAbout({ supportedVersions, capabilities, instructions, _meta }: JsonObject): About {
+  if (!Array.isArray(supportedVersions) || !supportedVersions.includes(VERSION)) {
+    const message = `server/discover answered with the protocol versions ${JSON.stringify(supportedVersions)}`
+    throw new RpcError(ErrorCode.UnsupportedProtocolVersion, message)
+  }
+  const serverInfo = isObject(_meta) ? _meta[Meta.serverInfo] : undefined
+  return {
+    protocolVersion: VERSION,
+    capabilities: isObject(capabilities) ? capabilities : {},
+    serverInfo: isObject(serverInfo) ? serverInfo : {},
+    ...(typeof instructions === 'string' ? { instructions } : undefined),
+  }
+}
