@@ -34,10 +34,14 @@ export function openEither(entry: StreamableEntry, context: TransportContext): C
   }
 
   async function change(refusal: ConnectionError, signal: AbortSignal | undefined): Promise<void> {
-    const limits = [stop.signal, AbortSignal.timeout(LIMIT), ...(signal === undefined ? [] : [signal])]
-    const older = await openSse(entry, { ...context, signal: AbortSignal.any(limits) }).catch((error: unknown) => {
-      throw new ConnectionError(`${refusal.message}; and as the older HTTP+SSE: ${reasonOf(error)}`, refusal)
-    })
+    const expiry = new AbortController()
+    const timer = setTimeout(() => expiry.abort(new Error(`nothing within ${LIMIT / 1000} s`)), LIMIT).unref()
+    const limits = [stop.signal, expiry.signal, ...(signal === undefined ? [] : [signal])]
+    const older = await openSse(entry, { ...context, signal: AbortSignal.any(limits) })
+      .catch((error: unknown) => {
+        throw new ConnectionError(`${refusal.message}; and as the older HTTP+SSE: ${reasonOf(error)}`, refusal)
+      })
+      .finally(() => clearTimeout(timer))
     const before = current
     use(older)
     await before.close()
