@@ -9,10 +9,13 @@ export interface Exchange {
   /** Who may see what is said: the isolation key. `''`: the proxy itself (initialize, ping, lists), which is no party. */
   readonly party: string
   readonly signal?: AbortSignal
-  /** Extra HTTP headers of this request (2026-07-28 `Mcp-*`). */
+  /** Extra HTTP headers of this request (2026-07-28 `Mcp-*`), names in lower case. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Progress, logs and requests that belong to this request. Must not throw. */
-  onmessage(message: RpcRequest | RpcNotification): void
+  /**
+   * Progress, logs and requests that belong to this request; `own`: it came on the request's own response stream, so that
+   * it can be about no other. Must not throw.
+   */
+  onmessage(message: RpcRequest | RpcNotification, own?: boolean): void
 }
 
 /** One open pipe to an upstream. It delivers messages per exchange, which the SDK's `Transport` cannot. */

@@ -11,6 +11,7 @@ import {
   type RpcResponse,
 } from '../wire/jsonrpc.ts'
 import { refusalOf } from './askable.ts'
+import { noAnswer } from './questions.ts'
 import { nextRequestId } from './requests.ts'
 import type { Session } from './session.ts'
 
@@ -90,8 +91,4 @@ function requestOf(id: string, { method, params }: Ask): RpcRequest {
 
 function tooMany({ method }: Ask): RpcError {
   return new RpcError(ErrorCode.InternalError, `${method}: this client already has ${MOST} questions to answer`)
-}
-
-function noAnswer({ method }: Ask, reason: string): RpcError {
-  return new RpcError(ErrorCode.InternalError, `${method}: ${reason}`)
 }

@@ -1,4 +1,4 @@
-import { serialise } from '../wire/serialise.ts'
+import { textOf } from '../wire/serialise.ts'
 import type { RpcMessage } from '../wire/jsonrpc.ts'
 
 /** Bytes that may wait for a client that reads too slowly; beyond, its stream is cut. One message always fits. */
@@ -9,7 +9,7 @@ const KEEP_ALIVE = 15_000
 /** One server-sent event stream to a client. */
 export interface Channel {
   readonly body: ReadableStream<Uint8Array>
-  /** False when the stream is over: the message went nowhere. */
+  /** False when the message went nowhere: the stream is over, or it nests too deep to be sent. */
   send(message: RpcMessage): boolean
   /** The same for an event that is ready to be sent. */
   write(event: Uint8Array): boolean
@@ -22,9 +22,11 @@ const encoder = new TextEncoder()
 const OPEN = encoder.encode(': open\n\n')
 const ALIVE = encoder.encode(': keep-alive\n\n')
 
-/** A message as an event; `id`: what a client may resume the stream from. */
-export function eventOf(message: RpcMessage, id?: string): Uint8Array {
-  const text = `event: message\ndata: ${serialise(message)}\n\n`
+/** A message as an event; `id`: what a client may resume the stream from. `undefined`: it nests too deep to be sent. */
+export function eventOf(message: RpcMessage, id?: string): Uint8Array | undefined {
+  const data = textOf(message)
+  if (data === undefined) return undefined
+  const text = `event: message\ndata: ${data}\n\n`
   return encoder.encode(id === undefined ? text : `id: ${id}\n${text}`)
 }
 
@@ -67,7 +69,10 @@ export function openChannel(onclose: () => void, greeting?: Uint8Array): Channel
   return {
     body,
     write,
-    send: (message) => write(eventOf(message)),
+    send(message) {
+      const event = eventOf(message)
+      return event !== undefined && write(event)
+    },
     close() {
       controller?.close()
       end()

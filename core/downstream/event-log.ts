@@ -57,8 +57,10 @@ export class EventLog {
 
   /** Sends a message to whoever is connected, now or later. False when it went nowhere. */
   send(message: RpcMessage): boolean {
-    const id = this.#idOf(++this.#last)
+    const id = this.#idOf(this.#last + 1)
     const event = eventOf(message, id)
+    if (event === undefined) return false
+    this.#last++
     const isKept = this.#state === 'open'
     // First: a connection that is cut by this very event must find it here.
     if (isKept) this.#keep(event.byteLength <= MOST_BYTES ? event : tooLarge(message, id))
@@ -114,7 +116,9 @@ export class EventLog {
   }
 
   #keep(event: Uint8Array): void {
-    while (this.#events.length >= MOST_EVENTS || this.#bytes + event.byteLength > MOST_BYTES) this.dropOldest()
+    while (this.#events.length >= MOST_EVENTS || (this.#bytes > 0 && this.#bytes + event.byteLength > MOST_BYTES)) {
+      this.dropOldest()
+    }
     this.#events.push(event)
     this.#resize(event.byteLength)
   }
@@ -135,5 +139,6 @@ const LEFT_OUT = new TextEncoder().encode(': too large to be sent again\n\n')
 function tooLarge(message: RpcMessage, id: string): Uint8Array {
   if (!isResponse(message)) return LEFT_OUT
   const why = 'The connection was lost, and the response is too large to be sent again'
-  return eventOf(failure(message.id ?? null, { code: ErrorCode.InternalError, message: why }), id)
+  const event = eventOf(failure(message.id ?? null, { code: ErrorCode.InternalError, message: why }), id)
+  return event !== undefined && event.byteLength <= MOST_BYTES ? event : LEFT_OUT
 }

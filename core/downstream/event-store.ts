@@ -24,6 +24,7 @@ export class EventStore {
   /** Numbers start anew when a session is picked up after a restart: ids of before must mean nothing. */
   readonly #tag = randomBytes(6).toString('base64url')
   readonly #logs = new InFlight<string, EventLog>()
+  readonly #shelf: Shelf
   readonly #keeper: LogKeeper
   #standing: EventLog | undefined
   #names = 0
@@ -31,10 +32,11 @@ export class EventStore {
   #isClosed = false
 
   constructor(shelf: Shelf) {
+    this.#shelf = shelf
     this.#keeper = {
       resized: (bytes) => this.#resized(bytes),
-      finished: (log) => shelf.put(log),
-      reopened: (log) => shelf.take(log),
+      finished: (log) => shelf.finish(log),
+      reopened: (log) => shelf.open(log),
       dropped: (log) => {
         shelf.take(log)
         this.#logs.delete(log.name)
@@ -78,6 +80,7 @@ export class EventStore {
   #add(kind: Kind): EventLog {
     const log = new EventLog(this.#nextName(kind), this.#keeper)
     this.#logs.set(log.name, log)
+    this.#shelf.open(log)
     return log
   }
 
@@ -87,12 +90,12 @@ export class EventStore {
 
   #resized(bytes: number): void {
     this.#bytes += bytes
-    if (bytes <= 0) return
-    while (this.#bytes > MOST_BYTES) {
+    while (bytes > 0 && this.#bytes > MOST_BYTES) {
       const finished = this.#oldestFinished()
       if (finished !== undefined) finished.drop()
       else this.#largest().dropOldest()
     }
+    this.#shelf.resized(bytes)
   }
 
   #oldestFinished(): EventLog | undefined {

@@ -1,20 +1,10 @@
 import { isRpcError, RpcError } from '../errors.ts'
-import type { Ask, Method } from '../gateway/call.ts'
+import { takesInput, type Ask, type Method } from '../gateway/call.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { openEnvelope } from '../wire/envelope.ts'
 import { isObject, type JsonObject, type JsonValue } from '../wire/jsonrpc.ts'
 import { isQuestion, missingFor } from './askable.ts'
 import { metaOf } from './results.ts'
-
-/** Session-based servers: the call needs the user to open URLs first (2025-11-25 client/elicitation). Not on this wire. */
-export const URL_ELICITATION_REQUIRED = -32042
-
-const TAKES_INPUT: ReadonlySet<Method> = new Set<Method>(['tools/call', 'prompts/get', 'resources/read'])
-
-/** Whether a request may be answered with `input_required`. */
-export function takesInput(method: Method): boolean {
-  return TAKES_INPUT.has(method)
-}
 
 /** The result that makes a client answer questions and send its request again (2026-07-28 basic/patterns/mrtr). */
 export function inputRequired(inputRequests: JsonObject | undefined, requestState: string | undefined): JsonObject {
@@ -56,7 +46,7 @@ export function checkAskable(method: Method, capabilities: JsonObject, asks: rea
 
 /** The URLs that an error of a session-based server says are to be opened first, as questions; `undefined`: it is no such error. */
 export function urlsToOpen(error: unknown): readonly Ask[] | undefined {
-  if (!isRpcError(error) || error.code !== URL_ELICITATION_REQUIRED || !isObject(error.data)) return undefined
+  if (!isRpcError(error) || error.code !== ErrorCode.UrlElicitationRequired || !isObject(error.data)) return undefined
   const { elicitations } = error.data
   if (!Array.isArray(elicitations) || elicitations.length === 0) return undefined
   const asks = elicitations.map(urlAsk)

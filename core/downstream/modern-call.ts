@@ -1,16 +1,15 @@
 import { RpcError } from '../errors.ts'
-import type { Ask, Method, Outcome, Peer } from '../gateway/call.ts'
+import { takesInput, type Ask, type Method, type Peer } from '../gateway/call.ts'
 import { ErrorCode } from '../wire/codes.ts'
-import type { JsonObject, JsonValue, RpcNotification, RpcResponse } from '../wire/jsonrpc.ts'
+import { success, type JsonObject, type JsonValue, type RpcNotification, type RpcResponse } from '../wire/jsonrpc.ts'
+import { textOf } from '../wire/serialise.ts'
 import { refusalOf } from './askable.ts'
-import { takesInput } from './input-required.ts'
-import { Parked } from './parked.ts'
+import { ownerOf } from './owner.ts'
+import { Parked, type Ending } from './parked.ts'
 import type { Parking, Waiting } from './parking.ts'
+import { inputRequestOf } from './input-required.ts'
 import { noAnswer, Question } from './questions.ts'
 import type { Turn } from './turn.ts'
-
-/** How a call ended: with an outcome, or with what was thrown. */
-export type Ending = { readonly outcome: Outcome } | { readonly error: unknown }
 
 /** What its calls need of a face. */
 export interface CallHome {
@@ -19,9 +18,11 @@ export interface CallHome {
   respond(call: ModernCall, turn: Turn, ending: Ending): RpcResponse
   /** What answers a turn with questions. */
   park(call: ModernCall, turn: Turn, parked: Parked): RpcResponse
-  /** Hands a question to another call of the same party; false: there is none that takes it. */
+  /** Hands a question to another call that it may be about, of the same party; false: there is none that takes it. */
   pass(question: Question, from: ModernCall): boolean
 }
+
+const TOO_MUCH = 'This call was given up: too much was kept for clients that had not come back yet; call again'
 
 /** Questions that one call may have open. */
 const MOST = 64
@@ -40,9 +41,9 @@ export class ModernCall implements Waiting {
   /** The HTTP request that waits for it; absent: it is parked, or over. */
   #turn: Turn | undefined
   #parked: Parked | undefined
+  /** What the last HTTP request wants to be told; a parked call keeps nothing else. */
+  #last: Turn | undefined
   #over = false
-  /** How it ended, kept for a client that has not come back yet. */
-  #ending: Ending | undefined
 
   constructor(home: CallHome, method: Method, name: string | undefined, peer: Peer) {
     this.#home = home
@@ -61,7 +62,15 @@ export class ModernCall implements Waiting {
   }
 
   get owner(): string {
+    return ownerOf(this.peer.principal)
+  }
+
+  get principal(): string {
     return this.peer.principal.id
+  }
+
+  get kept(): number {
+    return this.#parked?.bytes ?? 0
   }
 
   begin(turn: Turn): void {
@@ -70,7 +79,7 @@ export class ModernCall implements Waiting {
 
   notify(message: RpcNotification): void {
     if (this.#turn !== undefined) this.#turn.notify(message)
-    else if (!this.#over) this.#parked?.keep(message)
+    else if (!this.#over && this.#last?.takes(message)) this.#parked?.keep(message)
   }
 
   /** Asks the client. Rejects `RpcError`. */
@@ -79,7 +88,7 @@ export class ModernCall implements Waiting {
     if (!question.open) return question.answer
     const refusal = this.take(question)
     if (refusal === undefined) return question.answer
-    if (ask.unbound !== true || !this.#home.pass(question, this)) question.refuse(refusal)
+    if (!this.#home.pass(question, this)) question.refuse(refusal)
     return question.answer
   }
 
@@ -87,7 +96,7 @@ export class ModernCall implements Waiting {
   take(question: Question): RpcError | undefined {
     const refusal = this.#refusal(question)
     if (refusal !== undefined) return refusal
-    this.#parked ??= new Parked()
+    this.#parked ??= new Parked((bytes) => this.#home.parking.resized(bytes))
     if (!this.#home.parking.enter(this))
       return noAnswer(question.ask, 'too many calls wait for answers; try again later')
     question.home?.remove(question)
@@ -102,8 +111,13 @@ export class ModernCall implements Waiting {
       return new RpcError(ErrorCode.MethodNotFound, `${ask.method}: ${this.method} cannot ask for anything`)
     }
     const refusal = refusalOf(this.peer.client.capabilities, ask)
-    if (refusal !== undefined || (this.#parked?.questions.size ?? 0) < MOST) return refusal
-    return noAnswer(ask, `this call already has ${MOST} questions open`)
+    if (refusal !== undefined) return refusal
+    if ((this.#parked?.questions.size ?? 0) >= MOST) {
+      return noAnswer(ask, `this call already has ${MOST} questions open`)
+    }
+    return textOf(success(0, inputRequestOf(ask))) === undefined
+      ? noAnswer(ask, 'the question nests too deep to be sent')
+      : undefined
   }
 
   /** Answers the HTTP request with what is open now. */
@@ -112,6 +126,7 @@ export class ModernCall implements Waiting {
     if (turn === undefined || parked === undefined) return
     // The server has taken everything back.
     if (parked.questions.size === 0) return this.#home.parking.leave(this)
+    this.#last = turn
     this.#turn = undefined
     parked.limit(() => this.cancel('no answer in time'))
     turn.end(this.#home.park(this, turn, parked))
@@ -131,7 +146,8 @@ export class ModernCall implements Waiting {
     this.#turn = turn
     parked.tell(turn)
     if (this.signal.aborted) return this.#finish({ error: this.signal.reason })
-    if (this.#ending !== undefined) return this.#finish(this.#ending)
+    const ending = parked.ending()
+    if (ending !== undefined) return this.#finish(ending)
     parked.questions.answer(responses)
     if (parked.questions.size > 0) parked.gather(() => this.#park())
     else this.#home.parking.leave(this)
@@ -142,7 +158,7 @@ export class ModernCall implements Waiting {
     const cancelled = this.signal.aborted
     this.#endQuestions('the call has ended')
     if (this.#turn !== undefined) this.#finish(ending)
-    else if (!cancelled) this.#ending = ending
+    else if (!cancelled) this.#parked?.end(ending)
   }
 
   #finish(ending: Ending): void {
@@ -157,16 +173,23 @@ export class ModernCall implements Waiting {
   cancel(reason: string): void {
     this.#endQuestions(reason)
     this.#stop.abort()
-    this.#ending = undefined
+    this.#parked?.forget()
     this.#parked?.stop()
     this.#home.parking.leave(this)
+  }
+
+  /** Too much is kept for clients that are away: gives the call up, as the client hears when it is back in time. */
+  drop(): void {
+    this.#endQuestions('too much is kept for the client of this call')
+    this.#stop.abort(new RpcError(ErrorCode.InternalError, TOO_MUCH))
+    this.#parked?.forget()
   }
 
   #endQuestions(reason: string): void {
     this.#over = true
     for (const question of this.#parked?.questions.list() ?? []) {
       // One that may be about another call does not end with this one.
-      if (question.ask.unbound !== true || !this.#home.pass(question, this)) question.refuse(reason)
+      if (!this.#home.pass(question, this)) question.refuse(reason)
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { ConsolaInstance } from 'consola'
+import { isRpcError } from '../errors.ts'
 import type { Outcome, Peer, Round } from '../gateway/call.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { InFlight } from '../in-flight.ts'
@@ -8,8 +9,9 @@ import { mirroredName } from '../wire/headers.ts'
 import { failure, success, type JsonObject } from '../wire/jsonrpc.ts'
 import { errorBody } from './errors.ts'
 import { checkAskable, inputRequired, urlsToOpen } from './input-required.ts'
-import { ModernCall, type CallHome, type Ending } from './modern-call.ts'
-import { ROUND_LIMIT } from './parked.ts'
+import { ModernCall, type CallHome } from './modern-call.ts'
+import { ownerOf } from './owner.ts'
+import { ROUND_LIMIT, type Ending } from './parked.ts'
 import { Parking } from './parking.ts'
 import { keyed } from './questions.ts'
 import { stamp } from './results.ts'
@@ -46,8 +48,9 @@ export function createModernCalls({ gateway, keys, logger, onend }: ModernCallsO
       try {
         return success(id, resultOf(call, ending))
       } catch (error) {
-        if (call.signal.aborted) return failure(id, { code: ErrorCode.InternalError, message: 'Request cancelled' })
-        return failure(id, ofThisEra(errorBody(error, requestId, logger)))
+        const { aborted, reason } = call.signal
+        if (aborted && !isRpcError(reason)) return failure(id, CANCELLED)
+        return failure(id, ofThisEra(errorBody(aborted ? reason : error, requestId, logger)))
       }
     },
     park(call, { asked }, { handle, round, questions }) {
@@ -56,9 +59,13 @@ export function createModernCalls({ gateway, keys, logger, onend }: ModernCallsO
       return success(asked.id, inputRequired(questions.requests(), state))
     },
     pass(question, from) {
-      const others = running.values().filter((call) => call !== from && call.peer.party === from.peer.party)
       // The newest first: it is the most likely one to have made the server ask.
-      return others.toReversed().some((call) => call.take(question) === undefined)
+      for (const requestId of question.ask.unbound?.toReversed() ?? []) {
+        const call = running.get(requestId)
+        if (call === undefined || call === from || call.peer.party !== from.peer.party) continue
+        if (call.take(question) === undefined) return true
+      }
+      return false
     },
   }
 
@@ -75,7 +82,7 @@ export function createModernCalls({ gateway, keys, logger, onend }: ModernCallsO
     const expires = Date.now() + SERVER_STATE_LIFE
     const state =
       requestState === undefined ? undefined : states.seal({ kind: 'server', state: requestState, expires }, call)
-    return inputRequired(inputRequests && asTheyAre(inputRequests), state)
+    return inputRequired(inputRequests, state)
   }
 
   /** A session-based server wants URLs opened first; nothing is kept, the client's next request runs the call again. */
@@ -130,11 +137,12 @@ export function createModernCalls({ gateway, keys, logger, onend }: ModernCallsO
       const answers = inputResponses === undefined ? {} : { inputResponses }
       if (requestState === undefined) return start(request, asked, params, answers)
       const { method, peer } = asked
-      const bound = { owner: peer.principal.id, method, name: mirroredName(method, params) }
+      const bound = { owner: ownerOf(peer.principal), method, name: mirroredName(method, params) }
       const state = typeof requestState === 'string' ? states.open(requestState, bound) : undefined
       if (state?.kind === 'server') return start(request, asked, params, { ...answers, requestState: state.state })
       const call = state && parking.find(state.handle)
-      if (call === undefined || !call.awaits(state?.round)) return respond(failure(asked.id, LAPSED))
+      const mayGoOn = call?.awaits(state?.round) === true && gateway.mayCall(peer.principal, method, params)
+      if (call === undefined || !mayGoOn) return respond(failure(asked.id, LAPSED))
       const turn = new Turn(request, asked, () => call.cancel('the client cancelled'))
       call.resume(turn, inputResponses)
       return turn.response
@@ -147,9 +155,7 @@ export function createModernCalls({ gateway, keys, logger, onend }: ModernCallsO
 
 type Needs = Extract<Outcome, { readonly kind: 'input_required' }>['result']
 
-function asTheyAre(asks: NonNullable<Needs['inputRequests']>): JsonObject {
-  return Object.fromEntries(Object.entries(asks).map(([key, ask]) => [key, { ...ask }]))
-}
+const CANCELLED = { code: ErrorCode.InternalError, message: 'Request cancelled' }
 
 /** Says no more: who has another's state need not know what is wrong with it. */
 const LAPSED = {

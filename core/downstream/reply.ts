@@ -1,10 +1,17 @@
 import { FastResponse } from 'srvx'
-import type { RpcNotification, RpcRequest, RpcResponse } from '../wire/jsonrpc.ts'
-import { serialise } from '../wire/serialise.ts'
+import { ErrorCode } from '../wire/codes.ts'
+import { failure, type RpcNotification, type RpcRequest, type RpcResponse } from '../wire/jsonrpc.ts'
+import { textOf } from '../wire/serialise.ts'
 import { openChannel, STREAM_HEADERS, type Channel } from './channel.ts'
 
 /** A call this long (ms) without a word gets a stream, so that keep-alive comments can be sent. */
 const OPEN_AFTER = 5000
+
+/** What a client gets in the place of an answer that cannot be made JSON. */
+export const UNSENDABLE = {
+  code: ErrorCode.InternalError,
+  message: 'The answer nests too deep, or is too long, and cannot be sent',
+} as const
 
 const JSON_HEADERS: [string, string][] = [['content-type', 'application/json']]
 
@@ -42,7 +49,10 @@ export class Reply {
     if (options.streams && options.expected > 0) this.#opening = setTimeout(() => this.#open(), OPEN_AFTER)
   }
 
-  /** Sends a message ahead of the responses. False when it went nowhere: the client takes no streams, has left, or this is after the end. */
+  /**
+   * Sends a message ahead of the responses. False when it went nowhere: the client takes no streams, has left, this is
+   * after the end, or it nests too deep.
+   */
   send(message: RpcNotification | RpcRequest): boolean {
     return this.#options.streams && this.#waiting > 0 && this.#open().send(message)
   }
@@ -50,7 +60,7 @@ export class Reply {
   /** One response; the last one ends the reply. */
   end(response: RpcResponse): void {
     this.#waiting--
-    if (this.#channel !== undefined) this.#channel.send(response)
+    if (this.#channel !== undefined) sendOn(this.#channel, response)
     else this.#done.push(response)
     if (this.#waiting > 0) return
     clearTimeout(this.#opening)
@@ -64,7 +74,7 @@ export class Reply {
     const { ondisconnect, open = openChannel } = this.#options
     const channel = open(() => this.#waiting > 0 && ondisconnect())
     this.#channel = channel
-    for (const response of this.#done.splice(0)) channel.send(response)
+    for (const response of this.#done.splice(0)) sendOn(channel, response)
     this.#answer(new FastResponse(channel.body, { headers: STREAM_HEADERS as [string, string][] }))
     return channel
   }
@@ -72,10 +82,26 @@ export class Reply {
   #json(): Response {
     const [first] = this.#done
     if (first !== undefined && !this.#options.batch) {
-      return new FastResponse(serialise(first), { status: this.#options.status(first), headers: JSON_HEADERS })
+      const text = textOf(first)
+      const status = this.#options.status(text === undefined ? unsendable(first) : first)
+      return new FastResponse(text ?? unsendableText(first), { status, headers: JSON_HEADERS })
     }
-    return new FastResponse(`[${this.#done.map(serialise).join(',')}]`, { headers: JSON_HEADERS })
+    const texts = this.#done.map((response) => textOf(response) ?? unsendableText(response))
+    return new FastResponse(`[${texts.join(',')}]`, { headers: JSON_HEADERS })
   }
+}
+
+/** Where a stream is over, it does not take the second one either. */
+function sendOn(channel: Channel, response: RpcResponse): void {
+  if (!channel.send(response)) channel.send(unsendable(response))
+}
+
+function unsendable({ id }: RpcResponse): RpcResponse {
+  return failure(id ?? null, UNSENDABLE)
+}
+
+function unsendableText(response: RpcResponse): string {
+  return JSON.stringify(unsendable(response))
 }
 
 /** Whether the client takes event streams; a client that says nothing takes everything. */

@@ -6,6 +6,7 @@ import type { Store } from '../storage.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
 import { withdrawAsks } from './asks.ts'
 import { readLevel } from './levels.ts'
+import { ownerOf } from './owner.ts'
 import { isBusy, type Session } from './session.ts'
 
 interface SessionStart {
@@ -136,10 +137,6 @@ function settingsOf(kept: JsonObject | undefined): Pick<Session, 'level' | 'uris
   const level = readLevel(kept?.level)
   const uris = Array.isArray(kept?.uris) ? kept.uris.filter((uri) => typeof uri === 'string') : undefined
   return { ...(level && { level }), ...(uris && { uris: new Set(uris) }) }
-}
-
-function ownerOf(principal: Principal): string {
-  return principal.client === undefined ? principal.id : `${principal.id} ${principal.client}`
 }
 
 function unseal(text: string | undefined) {

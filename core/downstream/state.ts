@@ -10,7 +10,7 @@ type RequestState =
 
 /** The request that a state belongs to: with any other it does not open. */
 interface Bound {
-  /** Id of the principal. */
+  /** See `ownerOf`. */
   readonly owner: string
   readonly method: string
   /** What `Mcp-Name` mirrors. */

@@ -1,7 +1,6 @@
 import { FastResponse } from 'srvx'
 import { ErrorCode } from '../wire/codes.ts'
 import type { RpcErrorBody, RpcResponse } from '../wire/jsonrpc.ts'
-import { URL_ELICITATION_REQUIRED } from './input-required.ts'
 
 /** HTTP status of an answer (2026-07-28 streamable-http): 404 for an unknown method, 400 where request and wire disagree, else 200. */
 export function statusOf(response: RpcResponse): number {
@@ -14,7 +13,7 @@ export function statusOf(response: RpcResponse): number {
 /** An error as 2026-07-28 says it, which has no code of its own for missing resources and for URLs to open first (basic/index#Error Codes). */
 export function ofThisEra(error: RpcErrorBody): RpcErrorBody {
   if (error.code === ErrorCode.ResourceNotFound) return { ...error, code: ErrorCode.InvalidParams }
-  return error.code === URL_ELICITATION_REQUIRED ? { ...error, code: ErrorCode.InternalError } : error
+  return error.code === ErrorCode.UrlElicitationRequired ? { ...error, code: ErrorCode.InternalError } : error
 }
 
 /** An answer that is there at once, as JSON. */

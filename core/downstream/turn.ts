@@ -45,6 +45,11 @@ export class Turn {
     return this.#reply.response
   }
 
+  /** Whether this request asked to be told this. */
+  takes(message: RpcNotification): boolean {
+    return noticeFor(this.asked, message) !== undefined
+  }
+
   /** Tells the client of its call: progress under its own token, and the log if this request asks for it, from that level up. */
   notify(message: RpcNotification): void {
     const notice = noticeFor(this.asked, message)

@@ -12,16 +12,23 @@ export type Method =
   | 'prompts/get'
   | 'completion/complete'
 
+const TAKES_INPUT: ReadonlySet<Method> = new Set<Method>(['tools/call', 'prompts/get', 'resources/read'])
+
+/** Whether a request may be answered with `input_required` (2026-07-28 basic/patterns/mrtr). */
+export function takesInput(method: Method): boolean {
+  return TAKES_INPUT.has(method)
+}
+
 /** Severity of log messages, least severe first (2025-11-25 server/utilities/logging; RFC 5424 §6.2.1). */
 export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** A question of a server to the user: elicitation, sampling or roots. */
-export interface Ask {
+export type Ask = {
   readonly method: string
   readonly params?: JsonObject
-  /** Which of the client's calls it is about cannot be told: it does not end with the one it is asked on. */
-  readonly unbound?: true
+  /** Which of these calls (`requestId`) it is about cannot be told: it does not end with the one it is asked on. */
+  readonly unbound?: readonly string[]
 }
 
 /** The client behind a call or a legacy session. */

@@ -23,6 +23,8 @@ export interface Gateway {
   call(call: Call): Promise<Outcome>
   /** Rejects `RpcError` ResourceNotFound unless some server offers this resource to the principal. */
   checkResource(principal: Principal, uri: string): Promise<void>
+  /** Whether what a request names is there, and for the principal to use. Cheap, waits for nothing. */
+  mayCall(principal: Principal, method: Method, params: JsonObject): boolean
   /** A tool as it is listed to the principal, by its exposed name. */
   tool(principal: Principal, name: string): JsonObject | undefined
   /** Opens an ear for changed lists (several changes of one moment as one), resources, and logs outside of calls. */
@@ -123,7 +125,19 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   }
 
+  function mayCall(principal: Principal, method: Method, { name, uri }: JsonObject): boolean {
+    const { catalogue } = merged
+    const isNamed = (kind: 'tool' | 'prompt') =>
+      typeof name === 'string' && allowedNames(principal)(name) && catalogue[kind](name) !== undefined
+    if (method === 'tools/call') return isNamed('tool')
+    if (method === 'prompts/get') return isNamed('prompt')
+    if (method !== 'resources/read') return true
+    const source = typeof uri === 'string' ? catalogue.resource(uri) : undefined
+    return source !== undefined && isOpen(catalogue.items.tools, principal, source)
+  }
+
   return {
+    mayCall,
     call: compose(options.middleware, (call) => handlers[call.method](call)),
     tool: (principal, name) => (allowedNames(principal)(name) ? merged.catalogue.tool(name)?.item : undefined),
     checkResource: async (principal, uri) => void (await ofResource(principal, uri)),

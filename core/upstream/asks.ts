@@ -11,8 +11,8 @@ export interface Asked {
   readonly peer: Peer
   /** Of the call behind the question; absent: the question stands alone. */
   readonly signal?: AbortSignal
-  /** It may be about any of several calls. */
-  readonly unbound?: boolean
+  /** It may be about any of these calls (`requestId`). */
+  readonly unbound?: readonly string[]
 }
 
 /** A server's own requests over one legacy connection: carried to a client, answered, taken back. */
@@ -49,7 +49,7 @@ export function createAsks(connection: Connection, logger: ConsolaInstance): Ask
         if (asked === undefined) throw nobody(request)
         const signal = AbortSignal.any([stop.signal, asked.signal ?? deadline.signal])
         const { method, params } = request
-        const ask = { method, ...(params && { params }), ...(asked.unbound && { unbound: true as const }) }
+        const ask = { method, ...(params && { params }), ...(asked.unbound && { unbound: asked.unbound }) }
         const result = await asked.peer.ask(ask, signal)
         await respond(request, success(request.id, result))
       } catch (error) {

@@ -1,4 +1,5 @@
 import type { Caching, ListKind } from '../gateway/source.ts'
+import type { Instance } from './instance.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
 
 /** How often (ms) a list is read again at most, whatever the server says. */
@@ -25,12 +26,13 @@ export function stricter(one: Caching | undefined, other: Caching): Caching {
 
 /** When (ms) a list must be read again because nobody would say that it has changed; `undefined`: never. */
 export function rereadAfter(
-  capabilities: JsonObject,
+  { face, about }: Pick<Instance, 'face' | 'about'>,
   kind: ListKind,
   caching: Caching | undefined,
 ): number | undefined {
-  const capability = capabilities[kind === 'templates' ? 'resources' : kind]
-  const isTold = isObject(capability) && capability.listChanged === true
+  const list = kind === 'templates' ? 'resources' : kind
+  const capability = about.capabilities[list]
+  const isTold = isObject(capability) && capability.listChanged === true && face.hears?.(list) !== false
   if (isTold || caching === undefined || caching.ttlMs <= 0) return undefined
   return Math.min(Math.max(caching.ttlMs, SHORTEST), LONGEST)
 }

@@ -29,13 +29,16 @@ export interface ProbeOptions<Begun> {
   readonly signal: AbortSignal
   /** Begins a session; rejects as `initialize` does. */
   begin(signal: AbortSignal): Promise<Begun>
-  /** How long a program may take to answer before a session is begun all the same, in ms. */
+  /** How long the server may take to answer before a session is begun all the same, in ms. */
   readonly patience?: number
 }
 
 /** Starting with `npx` takes some seconds, and there are servers that never answer what they do not know. */
 const PATIENCE = 3000
+/** A server elsewhere runs already, but may have to be woken. */
+const HTTP_PATIENCE = 10_000
 const DISCOVER = 'server/discover'
+const ONLY_MODERN: ReadonlySet<number> = new Set([ErrorCode.HeaderMismatch, ErrorCode.MissingClientCapability])
 
 /**
  * Asks a server which era it speaks, on the connection that is then used (2026-07-28 basic/versioning#Backward
@@ -43,23 +46,22 @@ const DISCOVER = 'server/discover'
  */
 export async function probe<Begun>(options: ProbeOptions<Begun>): Promise<Finding<Begun>> {
   const { connection, signal } = options
+  const isHttp = connection.perRequestStream
+  const patience = options.patience ?? (isHttp ? HTTP_PATIENCE : PATIENCE)
   const stop = new AbortController()
   const asking = ask(connection, AbortSignal.any([signal, stop.signal])).then(
     (response) => judge(options.name, response),
-    (error: unknown) => unanswered(error, connection.perRequestStream),
+    (error: unknown) => unanswered(error, isHttp),
   )
-  if (connection.perRequestStream) return asking
   const rest = new AbortController()
-  const first = await Promise.race([asking, sleep(options.patience ?? PATIENCE, rest.signal)]).finally(() =>
-    rest.abort(),
-  )
-  // Its late answer is one to no open request: the pipe drops it.
-  return first ?? raceSession(options, asking).finally(() => stop.abort())
+  const first = await Promise.race([asking, sleep(patience, rest.signal)]).finally(() => rest.abort())
+  // Its late answer is one to no open request: a pipe drops it, and the stream of its own is closed.
+  return first ?? raceSession({ ...options, patience, isHttp }, asking).finally(() => stop.abort())
 }
 
 /** Servers answer in order: whichever of both answers comes first says what the server is. */
 async function raceSession<Begun>(
-  { begin, signal, patience = PATIENCE }: ProbeOptions<Begun>,
+  { begin, signal, patience, isHttp }: ProbeOptions<Begun> & { readonly patience: number; readonly isHttp: boolean },
   asking: Promise<Finding<Begun>>,
 ): Promise<Finding<Begun>> {
   const stop = new AbortController()
@@ -68,22 +70,27 @@ async function raceSession<Begun>(
     (begun): Finding<Begun> => ({ era: 'legacy', why: `no answer to ${DISCOVER}`, lasts: false, begun }),
     async (error: unknown) => {
       // Refused: what it makes of the other request may take a moment longer.
-      if (isRpcError(error)) await sleep(patience, stop.signal)
+      if (isRpcError(error) || isHttp) await sleep(patience, stop.signal)
       throw error
     },
   )
+  // Over HTTP one request may fail without the other: the connection may even have changed its transport meanwhile.
+  const asked = asking.catch((error: unknown) => {
+    if (isHttp && isConnectionError(error)) return silent
+    throw error
+  })
   try {
-    const found = await Promise.race([asking, silent])
+    const found = await Promise.race([asked, silent])
     if (found.begun !== undefined) return found
     if (found.era === 'modern') {
       // One that has no sessions says so, and nothing has happened; others may hold the connection for one now.
-      const isUnharmed = beginning.then(() => false, isRpcError)
+      const isUnharmed = !isHttp && beginning.then(() => false, isRpcError)
       return { ...found, isSpoilt: !(await Promise.race([isUnharmed, sleep(patience, stop.signal)])) }
     }
     return { ...found, begun: await beginning }
   } finally {
     stop.abort()
-    asking.catch(() => {})
+    asked.catch(() => {})
     silent.catch(() => {})
   }
 }
@@ -103,7 +110,10 @@ function judge(name: string, response: RpcResponse): Finding<never> {
   const { code, data } = response.error
   const supported = isObject(data) ? data.supported : undefined
   if (code === ErrorCode.UnsupportedProtocolVersion && Array.isArray(supported)) return choose(name, supported)
-  return older(`it answers ${DISCOVER} with error ${code}`)
+  const why = `it answers ${DISCOVER} with error ${code}`
+  // Nothing older has these; what it makes of the next request shows.
+  if (ONLY_MODERN.has(code)) return { era: 'modern', why, lasts: false }
+  return older(why)
 }
 
 function choose(name: string, versions: readonly JsonValue[], discovered?: JsonObject): Finding<never> {
@@ -130,7 +140,7 @@ function unanswered(error: unknown, isHttp: boolean): Finding<never> {
   return { era: 'legacy', why: `it answers ${DISCOVER} with HTTP status ${status}`, lasts: status >= 400 }
 }
 
-/** Statuses that say something about the client, or about the moment. */
+/** Evidence of nothing: statuses that say something about the client, or about the moment. 5xx are no evidence anyway. */
 const PASSING: ReadonlySet<number> = new Set([401, 403, 408, 429])
 
 /** Whether an HTTP status says that the server does not know the request; a success without an answer says so too. */

@@ -11,7 +11,8 @@ export interface About {
 
 /** What a server says outside of any call. */
 export type UpstreamEvent =
-  | { readonly kind: 'tools' | 'prompts' | 'resources' }
+  /** A list has changed; `missed`: or may have, while nobody listened. */
+  | { readonly kind: 'tools' | 'prompts' | 'resources'; readonly missed?: true }
   | { readonly kind: 'resource'; readonly uri: string }
   /** A log message; `party`: the only party this connection has ever served. */
   | { readonly kind: 'message'; readonly message: RpcNotification; readonly party?: string }
@@ -29,6 +30,8 @@ export interface UpstreamFace {
   setLevel(level: LogLevel, signal: AbortSignal): Promise<void>
   /** Subscribes and unsubscribes the difference to before: the whole wish. Never rejects. */
   watch(uris: ReadonlySet<string>, signal: AbortSignal): Promise<Refused>
+  /** Whether the server tells of changes of this list; absent: it does what it announces. */
+  hears?(kind: 'tools' | 'prompts' | 'resources'): boolean
   /** Whether the server is still there: rejects when it gives no answer in time. */
   ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>

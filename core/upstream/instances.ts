@@ -26,7 +26,7 @@ export interface InstancesOptions {
   /** Whether the server keeps nothing between two requests: then subscriptions are no state of it. */
   isStateless?(): boolean
   /** Makes a slot for a peer alone, or for its user. */
-  create(peer: Peer): Slot
+  create(client: Client): Slot
   /** Under `auto`, parties have instances of their own from now on. */
   onsplit(): void
 }
@@ -50,8 +50,7 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
   let several = false
   let closing: Promise<void> = Promise.resolve()
 
-  function find(peer: Peer): Place | undefined {
-    const key = rule.keyOf(peer)
+  function find(key: string): Place | undefined {
     if (key === SHARED || key === adopter) return first
     return places.get(key)
   }
@@ -60,14 +59,14 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
     const key = rule.keyOf(peer)
     // One that serves a party alone is told what that party can be asked; the first instance was not.
     if (rule.adopts && !isPartyKey(key, peer.party)) adopter ??= key
-    const found = find(peer)
+    const found = find(key)
     if (found === first) {
-      served ??= { party: peer.party, principal: peer.principal, client: peer.client }
+      served ??= clientOf(peer)
       several ||= served.party !== peer.party
     }
     if (found !== undefined) return moveToEnd(key, found)
     if (places.size >= MOST) makeRoom()
-    const place: Place = { slot: create(peer), wishes: new Map() }
+    const place: Place = { slot: create(clientOf(peer)), wishes: new Map() }
     places.set(key, place)
     return place
   }
@@ -104,7 +103,7 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
     slotFor: (peer) => placeFor(peer).slot,
     async watch(peer, uris) {
       if (uris.size > 0 && isStateless?.() !== true) split()
-      const place = uris.size > 0 ? placeFor(peer) : find(peer)
+      const place = uris.size > 0 ? placeFor(peer) : find(rule.keyOf(peer))
       if (place === undefined) return
       const before = place.wishes.get(peer.party)
       setWish(place, peer.party, uris)
@@ -142,6 +141,11 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
       await Promise.all([closing, ...slots.map((slot) => slot.close())])
     },
   }
+}
+
+/** What outlives a call: a place that kept its first call whole would keep its parameters, its reply and its stream. */
+function clientOf({ party, principal, client }: Peer): Client {
+  return { party, principal, client }
 }
 
 function setWish(place: Place, party: string, uris: ReadonlySet<string> | undefined): void {

@@ -1,4 +1,4 @@
-import { isConnectionError, isRpcError, reasonOf } from '../errors.ts'
+import { ConnectionError, isConnectionError, isRpcError, reasonOf } from '../errors.ts'
 import type { Connection, TransportAdapter, TransportContext } from '../transport.ts'
 import { isRefusal, probe, type Finding } from './era.ts'
 import type { About, UpstreamFace } from './face.ts'
@@ -53,44 +53,62 @@ function notModern(error: Error): Error {
 
 async function findOut(options: IntroductionOptions, signal: AbortSignal): Promise<Introduction> {
   const connection = await connect(options, signal)
-  let found: Finding<Started>
+  let found: Finding<Started> | undefined
   try {
     const begin = (until: AbortSignal) => start(options, connection, 'legacy', until)
     found = await probe({ connection, name: options.name, signal, begin })
+    if (found.isSpoilt !== true) return await finish(options, connection, found, signal)
   } catch (error) {
     await close(options, connection)
-    const hasEnded = !connection.perRequestStream && isConnectionError(error) && error.lost
-    if (!hasEnded || signal.aborted) throw error
-    return startOver(options, signal, error)
+    const hasEnded = found?.era !== 'modern' && !connection.perRequestStream && isLost(error)
+    if (!hasEnded || signal.aborted) throw found === undefined ? probeFailed(error) : error
+    options.logger.debug(`is started again, for the legacy era: ${reasonOf(error)}`)
+    // There are programs that end on any request but `initialize`, some with an answer: they are not asked again.
+    return startOver(options, { era: 'legacy', why: 'it ends when it is asked', lasts: true }, signal)
   }
-  if (found.isSpoilt !== true) return finish(options, connection, found, signal)
   options.logger.debug(`is connected anew for the modern era: ${found.why}, but was asked for a session too`)
   await close(options, connection)
-  return finish(options, await connect(options, signal), { ...found, discovered: undefined }, signal)
-}
-
-/** There are programs that end on any request but `initialize`: they are started once more, and not asked. */
-async function startOver(options: IntroductionOptions, signal: AbortSignal, why: Error): Promise<Introduction> {
-  options.logger.debug(`is started again, for the legacy era: ${why.message}`)
-  const connection = await connect(options, signal)
-  return finish(options, connection, { era: 'legacy', why: 'it ends when it is asked', lasts: true }, signal)
+  return startOver(options, found, signal)
 }
 
 async function finish(
   options: IntroductionOptions,
   connection: Connection,
-  found: Finding<Started>,
+  { era, why, lasts, begun, discovered }: Finding<Started>,
   signal: AbortSignal,
 ): Promise<Introduction> {
-  const { era, why, lasts, begun, discovered } = found
+  const started = begun ?? (await start(options, connection, era, signal, discovered))
+  options.eras.found(era, why, lasts)
+  return { connection, ...started }
+}
+
+/** On a new connection, whose time may be up before it stands: what was found out is remembered first. */
+async function startOver(
+  options: IntroductionOptions,
+  { era, why, lasts }: Finding<Started>,
+  signal: AbortSignal,
+): Promise<Introduction> {
+  options.eras.found(era, why, lasts)
+  const connection = await connect(options, signal)
   try {
-    const started = begun ?? (await start(options, connection, era, signal, discovered))
-    options.eras.found(era, why, lasts)
-    return { connection, ...started }
+    return { connection, ...(await start(options, connection, era, signal)) }
   } catch (error) {
     await close(options, connection)
+    // It ends whatever it is told, which says nothing about its era.
+    if (isLost(error) && !signal.aborted) options.eras.doubt()
     throw error
   }
+}
+
+function isLost(error: unknown): boolean {
+  return isConnectionError(error) && error.lost
+}
+
+/** Of an answer that says nothing about the era: the question may be what it does not like. */
+function probeFailed(error: unknown): unknown {
+  if (!isConnectionError(error) || error.status === undefined) return error
+  const hint = 'if that is its answer to server/discover alone, set "protocol"'
+  return new ConnectionError(`${error.message}; ${hint}`, error, { cause: error })
 }
 
 async function start(

@@ -1,6 +1,6 @@
 import type { Isolation, ServerConfig } from '../config/resolved.ts'
 import type { Peer } from '../gateway/call.ts'
-import { isObject } from '../wire/jsonrpc.ts'
+import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
 import { capabilitiesOf } from './capabilities.ts'
 
 /** What of a peer decides who serves it. */
@@ -56,6 +56,15 @@ export function isPartyKey(key: string, party: string): boolean {
  * declare something else, and a server is told what it can ask for when its session begins.
  */
 function partyKey(peer: Client, isStateless = false): string {
-  const declared = isStateless ? '' : Object.keys(capabilitiesOf(peer)).join('+')
-  return `${PARTY}${declared} ${peer.party}`
+  return `${PARTY}${isStateless ? '' : declaredBy(peer)} ${peer.party}`
+}
+
+const known = new WeakMap<JsonObject, string>()
+
+/** Remembered for as long as the client's capabilities are: this is asked for every call. */
+function declaredBy(peer: Client): string {
+  const { capabilities } = peer.client
+  let declared = known.get(capabilities)
+  if (declared === undefined) known.set(capabilities, (declared = Object.keys(capabilitiesOf(peer)).join('+')))
+  return declared
 }

@@ -8,7 +8,7 @@ import { capabilitiesOf, SHARED_CAPABILITIES } from './capabilities.ts'
 import { startDeadline } from './deadline.ts'
 import type { UpstreamEvent } from './face.ts'
 import { openInstance, type Instance } from './instance.ts'
-import { isPartyKey, type IsolationRule } from './isolation.ts'
+import { isPartyKey, type Client, type IsolationRule } from './isolation.ts'
 import type { Offer } from './offer.ts'
 import type { Slot } from './slot.ts'
 import type { Eras } from './verdict.ts'
@@ -34,7 +34,7 @@ export interface LauncherOptions {
 /** Opens instances of one server and listens to them. */
 export interface Launcher {
   /** `peer`: whom it is for; absent: the first one, of use only once its lists are read. */
-  launch(slot: Slot, peer: Peer | undefined, signal: AbortSignal): Promise<Instance>
+  launch(slot: Slot, peer: Client | undefined, signal: AbortSignal): Promise<Instance>
   /** Asks an instance that failed a call whether it is still there at all, and drops it if not. */
   check(slot: Slot, instance: Instance): void
 }
@@ -47,7 +47,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
   const { settings, name } = server
   const checked = new Set<Instance>()
 
-  async function launch(slot: Slot, peer: Peer | undefined, signal: AbortSignal): Promise<Instance> {
+  async function launch(slot: Slot, peer: Client | undefined, signal: AbortSignal): Promise<Instance> {
     const alone = peer !== undefined && isPartyKey(rule.keyOf(peer), peer.party)
     let opened: Instance | undefined
     // What changes while the first lists are read would else be missed for good.
@@ -65,6 +65,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
       onevent(event) {
         const kinds = kindsOf(event)
         if (kinds.length === 0) options.onevent(slot, event)
+        else if (opened !== undefined && 'missed' in event) offer.missed(opened, kinds)
         else if (opened === undefined) for (const kind of kinds) early.add(kind)
         else offer.changed(opened, kinds)
       },

@@ -3,10 +3,12 @@ import { complete, type Call, type LogLevel, type Outcome, type Peer } from '../
 import { ErrorCode } from '../wire/codes.ts'
 import { Meta, withMeta } from '../wire/envelope.ts'
 import {
+  isFailure,
   isObject,
   isRequest,
   notification,
   type JsonObject,
+  type RpcErrorBody,
   type RpcNotification,
   type RpcRequest,
 } from '../wire/jsonrpc.ts'
@@ -16,7 +18,7 @@ import { CLIENT_INFO } from './capabilities.ts'
 import { concernsAll, eventOf } from './events.ts'
 import type { About, Refused, UpstreamEvent, UpstreamFace } from './face.ts'
 import type { Patience } from './patience.ts'
-import { createRequests, resultOf, type RequestsOptions } from './requests.ts'
+import { createRequests, resultOf, rpcError, type RequestsOptions } from './requests.ts'
 import { createSubscriber } from './subscriber.ts'
 
 export interface LegacyOptions extends RequestsOptions {
@@ -68,15 +70,16 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
 
   /** Everything the server says about one call. */
   function listen(call: Call, patience: Patience) {
-    return (message: RpcRequest | RpcNotification): void => {
+    return (message: RpcRequest | RpcNotification, isOwn = false): void => {
       patience.reset()
       if (isRequest(message)) {
         if (message.method !== 'ping') options.onstate()
-        // Of several calls it may be about any: each of them waits for the answer, and none of them ends it.
-        const releases = requests.open.values().map((each) => each.hold())
+        // On a pipe it may be about any of several calls: each of them waits for the answer, and none of them ends it.
+        const open = isOwn ? [{ requestId: call.requestId, patience }] : requests.open.values()
+        const releases = open.map((each) => each.patience.hold())
         const asked =
-          requests.open.size > 1
-            ? { peer: call, signal: endOfAll(), unbound: true }
+          open.length > 1
+            ? { peer: call, signal: endOfAll(), unbound: open.map(({ requestId }) => requestId) }
             : { peer: call, signal: call.signal }
         void asks.answer(message, asked).finally(() => releases.forEach((release) => release()))
       } else if (message.method === 'notifications/progress') {
@@ -90,10 +93,13 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
 
   async function call(call: Call): Promise<Outcome> {
     call.signal.throwIfAborted()
+    if (call.method === 'completion/complete' && !completes(about)) return complete({ completion: { values: [] } })
     const id = ++lastId
     const params = call.progress ? withMeta(call.params, Meta.progressToken, id) : call.params
     try {
-      return complete(resultOf(await requests.send(call, { jsonrpc: '2.0', id, method: call.method, params })))
+      const response = await requests.send(call, { jsonrpc: '2.0', id, method: call.method, params })
+      if (isFailure(response)) throw rpcError(ofNoWire(response.error))
+      return complete(response.result)
     } finally {
       if (requests.open.size === 0) becomeCalm()
     }
@@ -149,6 +155,18 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
       return connection.close()
     },
   }
+}
+
+/** What the codes mean that 2026-07-28 has for the wire is nothing that a server of these revisions can have meant. */
+function ofNoWire(error: RpcErrorBody): RpcErrorBody {
+  const { code } = error
+  const isOfWire = code <= ErrorCode.HeaderMismatch && code >= ErrorCode.UnsupportedProtocolVersion
+  return isOfWire ? { ...error, code: ErrorCode.InternalError } : error
+}
+
+/** Whether a server can be asked for completions. The first revision had no capability for them. */
+function completes(about: About | undefined): boolean {
+  return about === undefined || about.protocolVersion === '2024-11-05' || about.capabilities.completions !== undefined
 }
 
 function readAbout(result: JsonObject): About {

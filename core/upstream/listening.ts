@@ -33,11 +33,14 @@ export interface Listening {
   watch(uris: ReadonlySet<string>, signal: AbortSignal): Promise<Refused>
   /** The server takes a request back: over a pipe that is how it ends the stream. */
   cancelled(id: unknown): void
+  /** Whether changes of this list are told, now or once the stream stands again. */
+  hears(kind: ListName): boolean
   close(): void
 }
 
 const FLAGS = { tools: 'toolsListChanged', prompts: 'promptsListChanged', resources: 'resourcesListChanged' } as const
-const KINDS = Object.keys(FLAGS) as readonly (keyof typeof FLAGS)[]
+type ListName = keyof typeof FLAGS
+const KINDS = Object.keys(FLAGS) as readonly ListName[]
 const NOTHING: ReadonlySet<string> = new Set()
 
 /** Longest wait for an acknowledgement that nobody else limits, in ms. */
@@ -51,7 +54,9 @@ const DELAYS = { delays: doubling(500, 60_000), jitter: 0.5 }
 export function createListening(options: ListeningOptions): Listening {
   const { connection, name, logger, delay = backoff(DELAYS) } = options
   const end = new AbortController()
-  let kinds: (keyof typeof FLAGS)[] = []
+  let kinds: readonly ListName[] = []
+  /** Whether the start no longer waits: the lists are read as those of a server that tells of changes. */
+  let late = false
   let canWatch = false
   let wish = NOTHING
   let current: ListenStream | undefined
@@ -124,17 +129,23 @@ export function createListening(options: ListeningOptions): Listening {
     }
     reopening = false
     // What changed meanwhile was told to nobody.
-    if (current !== undefined && !end.signal.aborted) for (const kind of kinds) options.onevent({ kind })
+    if (current !== undefined) missed(kinds)
+  }
+
+  function missed(lists: readonly ListName[]): void {
+    if (!end.signal.aborted) for (const kind of lists) options.onevent({ kind, missed: true })
   }
 
   function mayReturn(reason: Error): boolean {
     if (end.signal.aborted || !isWanted()) return false
     logger.debug(`subscriptions/listen ended: ${reason.message}`)
     if (isConnectionError(reason) && reason.lost) return false
-    if (!isRpcError(reason) || reason.code !== ErrorCode.MethodNotFound) return true
-    // It announces what it does not have.
+    if (!isUnknown(reason)) return true
+    // It announces what it does not have: its lists are read again after a while instead.
+    const untold = kinds
     kinds = []
     canWatch = false
+    if (late) missed(untold)
     return false
   }
 
@@ -176,11 +187,10 @@ export function createListening(options: ListeningOptions): Listening {
       canWatch = announces(capabilities, 'resources', 'subscribe')
       if (kinds.length === 0) return
       const moment = new AbortController()
-      let late = false
       const opening = enqueue(again).then((failure) => {
         moment.abort()
         if (failure !== undefined) void reopen(failure)
-        else if (late) for (const kind of kinds) options.onevent({ kind })
+        else if (late) missed(kinds)
       })
       await Promise.race([opening, sleep(BEGIN, AbortSignal.any([moment.signal, signal]))])
       late = true
@@ -192,6 +202,7 @@ export function createListening(options: ListeningOptions): Listening {
       wish = uris
       return enqueue(() => change(uris, signal))
     },
+    hears: (kind) => kinds.includes(kind),
     cancelled(id) {
       if (current?.id === id) current?.cancelled()
     },
@@ -200,6 +211,12 @@ export function createListening(options: ListeningOptions): Listening {
       current?.stop()
     },
   }
+}
+
+/** Whether this is how a server answers a method that it does not have. */
+function isUnknown(error: Error): boolean {
+  if (isConnectionError(error)) return error.status === 404 || error.status === 405
+  return isRpcError(error) && error.code === ErrorCode.MethodNotFound
 }
 
 function announces(capabilities: JsonObject, kind: string, what: string): boolean {

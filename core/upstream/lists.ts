@@ -5,6 +5,7 @@ import { EMPTY_LISTS, type Caching, type ListKind, type Lists } from '../gateway
 import { ErrorCode } from '../wire/codes.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
 import { readCaching, stricter } from './caching.ts'
+import { SHARED_CAPABILITIES } from './capabilities.ts'
 import type { About, UpstreamFace } from './face.ts'
 
 /** Pages read of one list before the server is held to page for ever. */
@@ -95,15 +96,15 @@ function distinct(reader: ListReader, kind: ListKind, items: readonly unknown[])
   })
 }
 
-/** A call of the proxy's own. */
-function ownCall(method: Method, params: JsonObject, signal: AbortSignal): Call {
+/** A call of the proxy's own. It declares what a client may be asked: servers list by that, and nothing is asked for a list. */
+export function ownCall(method: Method, params: JsonObject, signal: AbortSignal): Call {
   return {
     method,
     params,
     signal,
     principal: LOCAL_USER,
     party: '',
-    client: { capabilities: {} },
+    client: { capabilities: SHARED_CAPABILITIES },
     progress: false,
     requestId: 'catalogue',
     notify: () => {},

@@ -1,10 +1,8 @@
 import { RpcError } from '../errors.ts'
-import { complete, type Ask, type Method, type Outcome } from '../gateway/call.ts'
+import { complete, takesInput, type Ask, type Method, type Outcome } from '../gateway/call.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { isObject, type JsonObject, type JsonValue } from '../wire/jsonrpc.ts'
 
-/** Requests whose result may be that the client is needed (2026-07-28 basic/patterns/mrtr). */
-const ASKING: ReadonlySet<Method> = new Set<Method>(['tools/call', 'prompts/get', 'resources/read'])
 /** Most of what a server sent that is repeated in an error, in characters. */
 const CUT = 60
 
@@ -16,7 +14,7 @@ const CUT = 60
 export function readOutcome(server: string, method: Method, result: JsonObject): Outcome {
   const { resultType } = result
   if (resultType === undefined || resultType === 'complete') return complete(result)
-  if (resultType !== 'input_required' || !ASKING.has(method)) throw unusable(server, method, resultType)
+  if (resultType !== 'input_required' || !takesInput(method)) throw unusable(server, method, resultType)
   const { inputRequests, requestState } = result
   const isWhole =
     (inputRequests !== undefined || requestState !== undefined) &&

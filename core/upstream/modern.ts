@@ -11,6 +11,7 @@ import {
   isRequest,
   notification,
   type JsonObject,
+  type RpcErrorBody,
   type RpcId,
   type RpcNotification,
   type RpcRequest,
@@ -25,7 +26,7 @@ import { createDeclared } from './declared.ts'
 import { concernsAll, eventOf } from './events.ts'
 import type { About, UpstreamEvent, UpstreamFace } from './face.ts'
 import { createListening } from './listening.ts'
-import { PAGE_CAP } from './lists.ts'
+import { ownCall, PAGE_CAP } from './lists.ts'
 import { readOutcome } from './modern-outcome.ts'
 import type { Patience } from './patience.ts'
 import { createRequests, ownRequest, resultOf, rpcError, type RequestsOptions } from './requests.ts'
@@ -53,6 +54,8 @@ export function modernFace(options: ModernOptions): UpstreamFace {
   const listening = createListening({ ...options, request: own, onmessage: (message) => hear(message, undefined) })
   /** Tools that were dropped, by name: one warning each. */
   const dropped = new Set<string>()
+  /** Calls about which the server has said something: it has begun to carry them out. */
+  const begun = new WeakSet<Call>()
   let lastId = 0
   let relisting: Promise<void> | undefined
   let hasAsked = false
@@ -82,6 +85,7 @@ export function modernFace(options: ModernOptions): UpstreamFace {
   function listen(call: Call, patience: Patience) {
     return (message: RpcRequest | RpcNotification): void => {
       patience.reset()
+      begun.add(call)
       if (isRequest(message)) refuse(message)
       else if (message.method === 'notifications/progress') {
         const { progressToken: _, ...params } = message.params ?? {}
@@ -91,7 +95,7 @@ export function modernFace(options: ModernOptions): UpstreamFace {
     }
   }
 
-  function send(call: Call): Promise<RpcResponse> {
+  function send(call: Call, headers: Record<string, string> | undefined): Promise<RpcResponse> {
     const id = ++lastId
     const { method, round } = call
     let { params } = call
@@ -103,7 +107,6 @@ export function modernFace(options: ModernOptions): UpstreamFace {
       progressToken: call.progress ? id : undefined,
       logLevel: call.logLevel,
     })
-    const headers = connection.perRequestStream ? headersOf(call) : undefined
     return requests.send(call, { jsonrpc: '2.0', id, method, params: sealed }, headers)
   }
 
@@ -122,27 +125,40 @@ export function modernFace(options: ModernOptions): UpstreamFace {
 
   async function call(call: Call): Promise<Outcome> {
     call.signal.throwIfAborted()
-    let response = await send(call)
-    if (isMismatch(response) && call.method === 'tools/call') {
-      // Refused unseen: the tool is not what it was when it was listed.
-      options.onevent({ kind: 'tools' })
-      await relist(call.signal)
-      response = await send(call)
-    }
-    if (isFailure(response)) throw failed(response.error.code, call) ?? rpcError(response.error)
+    const headers = connection.perRequestStream ? headersOf(call) : undefined
+    let response = await send(call, headers)
+    if (headers !== undefined && isMismatch(response)) response = (await mend(call, headers)) ?? response
+    if (isFailure(response)) throw failed(response.error, call) ?? rpcError(response.error)
     const result = call.method === 'tools/list' ? learn(call.params, response.result) : response.result
     return readOutcome(name, call.method, result)
   }
 
+  /** Sends a call once more where its tool is not what it was when it was listed: only then was it refused unseen. */
+  async function mend(call: Call, sent: Record<string, string>): Promise<RpcResponse | undefined> {
+    if (call.method !== 'tools/call' || begun.has(call)) return undefined
+    await relist(call.signal)
+    const headers = headersOf(call)
+    if (isSame(headers, sent)) return undefined
+    options.onevent({ kind: 'tools' })
+    return send(call, headers)
+  }
+
   /** What a server says about this hop is nothing that a client could do anything about. */
-  function failed(code: number, { method, requestId }: Call): Error | undefined {
+  function failed({ code, data }: RpcErrorBody, call: Call): Error | undefined {
+    const { method, requestId } = call
     if (code === ErrorCode.HeaderMismatch) {
       const message = `server "${name}" finds that headers and body of ${method} disagree`
       return new RpcError(ErrorCode.InternalError, message, { requestId })
     }
     if (code !== ErrorCode.UnsupportedProtocolVersion) return undefined
-    options.onera()
-    return new ConnectionError(`it no longer speaks ${VERSION}`, { delivered: false, lost: true })
+    const supported = isObject(data) ? data.supported : undefined
+    // Only of what it provably did not begin: the call goes to a new instance.
+    if (Array.isArray(supported) && !supported.includes(VERSION) && !begun.has(call)) {
+      options.onera()
+      return new ConnectionError(`it no longer speaks ${VERSION}`, { delivered: false, lost: true })
+    }
+    const message = `server "${name}" refuses the protocol version of ${method}, though it speaks it`
+    return new RpcError(ErrorCode.InternalError, message, { requestId })
   }
 
   /** The tools of a page; over HTTP without those whose headers cannot be told (streamable-http). */
@@ -177,9 +193,9 @@ export function modernFace(options: ModernOptions): UpstreamFace {
   async function readTools(signal: AbortSignal): Promise<void> {
     let params: JsonObject = {}
     for (let page = 0; page < PAGE_CAP; page++) {
-      const result = resultOf(await own('tools/list', params, signal))
-      learn(params, result)
-      if (typeof result.nextCursor !== 'string') return
+      // As the lists of the proxy are read: a tool may be there only for those who can be asked.
+      const { kind, result } = await call(ownCall('tools/list', params, signal))
+      if (kind !== 'complete' || typeof result.nextCursor !== 'string') return
       params = { cursor: result.nextCursor }
     }
   }
@@ -207,12 +223,18 @@ export function modernFace(options: ModernOptions): UpstreamFace {
     // Every call says for itself which messages it wants.
     setLevel: async () => {},
     watch: listening.watch,
+    hears: listening.hears,
     ping: async (signal) => void resultOf(await own('server/discover', {}, signal)),
     close() {
       listening.close()
       return connection.close()
     },
   }
+}
+
+function isSame(one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>): boolean {
+  const names = Object.keys(one)
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name])
 }
 
 function isMismatch(response: RpcResponse): boolean {

@@ -6,6 +6,7 @@ import { startDeadline } from './deadline.ts'
 import type { Instance } from './instance.ts'
 import type { KeptLists, Known } from './kept-lists.ts'
 import { LIST_KINDS, readLists } from './lists.ts'
+import { createGathered } from './gathered.ts'
 import { createRereads } from './rereads.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -24,6 +25,8 @@ export interface Offer {
   load(from: Instance, signal: AbortSignal, limit: number): Promise<void>
   /** An instance says that lists have changed: they are read again, in the background. */
   changed(from: Instance, kinds: readonly ListKind[]): void
+  /** Lists may have changed while an instance was not listened to: as `changed`, but seldom, whichever instance says so. */
+  missed(from: Instance, kinds: readonly ListKind[]): void
   /** Writes what is known for the next start. */
   keep(): void
 }
@@ -45,6 +48,7 @@ export function createOffer(options: OfferOptions): Offer {
   let known = options.known !== undefined
   let caching: CachingOfLists = {}
   const rereads = createRereads((from, kind) => changed(from, [kind]))
+  const gathered = createGathered((from, kind) => changed(from, [kind]))
   let queue = Promise.resolve()
   const waiting = new Map<Instance, Set<ListKind>>()
 
@@ -62,7 +66,7 @@ export function createOffer(options: OfferOptions): Offer {
     lists = { ...lists, ...fresh }
     const isKeptAsBefore = JSON.stringify(said) === JSON.stringify(caching)
     caching = said
-    for (const kind of kinds) rereads.plan(from, kind, rereadAfter(from.about.capabilities, kind, caching[kind]))
+    for (const kind of kinds) rereads.plan(from, kind, rereadAfter(from, kind, caching[kind]))
     if (changed.length === 0 && isKeptAsBefore && known && words === instructions) return
     instructions = words
     known = true
@@ -130,6 +134,7 @@ export function createOffer(options: OfferOptions): Offer {
       }
     },
     changed,
+    missed: (from, kinds) => kinds.forEach((kind) => gathered.tell(from, kind)),
     keep,
   }
 }

@@ -38,13 +38,20 @@ export interface Requests {
   /** Rejects `ConnectionError`, or `RpcError` when the server was silent for too long. */
   send(call: Call, message: RpcRequest, headers?: Readonly<Record<string, string>>): Promise<RpcResponse>
   /** Those without an answer yet. */
-  readonly open: InFlight<RpcId, Patience>
+  readonly open: InFlight<RpcId, Open>
+}
+
+/** A request without an answer yet. */
+interface Open {
+  /** Of the client's call. */
+  readonly requestId: string
+  readonly patience: Patience
 }
 
 /** `tells`: whether the server must be told that nobody waits any more, rather than see a stream closed. */
 export function createRequests(options: RequestsOptions, listen: Listen, tells: () => boolean): Requests {
   const { connection, name, logger } = options
-  const open = new InFlight<RpcId, Patience>()
+  const open = new InFlight<RpcId, Open>()
 
   async function send(
     call: Call,
@@ -60,7 +67,7 @@ export function createRequests(options: RequestsOptions, listen: Listen, tells: 
     })
     const cancel = () => stop.abort()
     call.signal.addEventListener('abort', cancel, { once: true })
-    open.set(id, patience)
+    open.set(id, { requestId: call.requestId, patience })
     const { party } = call
     const { signal } = stop
     const onmessage = listen(call, patience)

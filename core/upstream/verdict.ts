@@ -20,7 +20,7 @@ export interface Eras {
   readonly last: Era | undefined
   /** What is worth keeping for the next start. */
   readonly verdict: Verdict | undefined
-  /** An instance speaks this era; `lasts`: the server itself has said so. */
+  /** The server speaks this era; `lasts`: it has said so itself. Else that counts for an hour, and is not kept. */
   found(era: Era, why: string, lasts: boolean): void
   /** What was known has proved wrong. */
   doubt(): void
@@ -37,15 +37,18 @@ export interface ErasOptions {
 
 /** How long (ms) a verdict counts: servers are updated, and one that stays with the older era never complains. */
 const LIFE = 24 * 3_600_000
+/** How long (ms) counts what only silence says: else each instance would wait through it again. */
+const GUESS_LIFE = 3_600_000
 
 export function createEras({ fixed, kept, logger, onverdict }: ErasOptions): Eras {
   let verdict = kept
+  /** What the server did not say itself; for this run alone. */
+  let guess: Verdict | undefined
   let last = fixed ?? kept?.era
-  const isFresh = (at: number): boolean => Math.abs(Date.now() - at) < LIFE
   return {
     isFixed: fixed !== undefined,
     get known() {
-      return fixed ?? (verdict !== undefined && isFresh(verdict.at) ? verdict.era : undefined)
+      return fixed ?? fresh(verdict, LIFE) ?? fresh(guess, GUESS_LIFE)
     },
     get last() {
       return last
@@ -56,11 +59,19 @@ export function createEras({ fixed, kept, logger, onverdict }: ErasOptions): Era
     found(era, why, lasts) {
       last = era
       logger.debug(`speaks the ${era} era: ${why}`)
-      verdict = lasts ? { era, at: Date.now() } : undefined
+      const found = { era, at: Date.now() }
+      verdict = lasts ? found : undefined
+      guess = lasts ? undefined : found
       onverdict()
     },
     doubt() {
-      verdict = undefined
+      const wasKept = verdict !== undefined
+      verdict = guess = undefined
+      if (wasKept) onverdict()
     },
   }
+}
+
+function fresh(verdict: Verdict | undefined, life: number): Era | undefined {
+  return verdict !== undefined && Math.abs(Date.now() - verdict.at) < life ? verdict.era : undefined
 }

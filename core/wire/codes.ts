@@ -9,6 +9,8 @@ export const ErrorCode = {
   SessionNotFound: -32001,
   /** Legacy: no resource has this URI; 2026-07-28 says `InvalidParams`. */
   ResourceNotFound: -32002,
+  /** Legacy: the call needs the user to open URLs first (2025-11-25 client/elicitation). */
+  UrlElicitationRequired: -32042,
   /** 2026-07-28: a header and the body disagree, or a required header is missing. */
   HeaderMismatch: -32020,
   /** 2026-07-28: the request needs a capability that the client did not declare. */

@@ -47,8 +47,13 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Longest id, in characters: it is kept and repeated in many places. */
+const LONGEST_ID = 1024
+
 function isId(value: unknown): value is RpcId {
-  return typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))
+  return (
+    (typeof value === 'string' && value.length <= LONGEST_ID) || (typeof value === 'number' && Number.isInteger(value))
+  )
 }
 
 /**

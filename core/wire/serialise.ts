@@ -38,16 +38,26 @@ export function forgetText(result: JsonObject): void {
   if (!prepared.has(result)) texts.delete(result)
 }
 
-/** A message as JSON text. */
+/** A message as JSON text; `undefined` where it nests too deep, or is too long, to be made one. */
+export function textOf(message: RpcMessage): string | undefined {
+  try {
+    return serialise(message)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+/** A message as JSON text. Throws `RangeError` where `textOf` has none. */
 export function serialise(message: RpcMessage): string {
   if ('result' in message && texts.has(message.result)) {
     // The id comes last: whatever the result holds, the last word on whose answer this is, is ours.
-    return `{"jsonrpc":"2.0","result":${textOf(message.result)},"id":${JSON.stringify(message.id)}}`
+    return `{"jsonrpc":"2.0","result":${resultText(message.result)},"id":${JSON.stringify(message.id)}}`
   }
   return JSON.stringify(message)
 }
 
-function textOf(result: JsonObject): string {
+function resultText(result: JsonObject): string {
   let text = texts.get(result)
   if (!text) {
     text = JSON.stringify(result)

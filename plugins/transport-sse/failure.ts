@@ -17,6 +17,11 @@ const NETWORK: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'no connection came about in time; check "url" and the network',
 }
 
+/** Whether a status says something about the moment: what is asked again later may be answered otherwise. */
+export function isPassing(status: number): boolean {
+  return status === 408 || status === 429 || status >= 500
+}
+
 /** Why a request got no answer at all. */
 export function networkError(who: string, error: Error, sent: boolean): ConnectionError {
   const code = (error as NodeJS.ErrnoException).code ?? ''

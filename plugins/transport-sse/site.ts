@@ -55,7 +55,6 @@ export function headersOf(entry: HttpEntry, own: Readonly<Record<string, string>
   return { ...lowerCased(entry.headers ?? {}), ...own }
 }
 
-/** Headers with their names in lower case. */
-export function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }

@@ -29,6 +29,8 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
   let gone: ConnectionError | undefined
   let closing: Promise<void> | undefined
   let standing = false
+  /** The ends of sessions that nobody asked for. */
+  let strays: Promise<unknown> = Promise.resolve()
   let resolveClosed: (reason: Error | undefined) => void = () => {}
   const closed = new Promise<Error | undefined>((resolve) => (resolveClosed = resolve))
 
@@ -79,7 +81,14 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
       exchange.signal?.removeEventListener('abort', onabort)
       open.delete(message.id)
       closeExchange()
+      if (message.method === 'server/discover') refuseSession(underway)
     }
+  }
+
+  /** There are servers that begin a session with whatever request they refuse: nobody else would end it. */
+  function refuseSession({ session, answered }: OpenRequest): void {
+    if (session === undefined || answered || closing) return
+    strays = Promise.all([strays, endSession(session)])
   }
 
   async function tell(message: RpcNotification | RpcResponse): Promise<void> {
@@ -99,14 +108,15 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     stop.abort()
     for (const underway of open.values())
       underway.fail(new ConnectionError(gone.message, { delivered: true, lost: true }))
-    if (link.session !== undefined && !forgotten) await endSession()
+    await Promise.all([strays, link.session !== undefined && !forgotten && endSession(link.session)])
     await closeSite(link)
     resolveClosed(undefined)
   }
 
   /** Servers keep a session until it is ended; those that cannot end one answer 405. */
-  async function endSession(): Promise<void> {
-    const underway = send(link, { method: 'DELETE', headers: link.headers() }, {})
+  async function endSession(session: string): Promise<void> {
+    const headers = link.headers({ 'mcp-session-id': session })
+    const underway = send(link, { method: 'DELETE', headers }, {})
     const timer = setTimeout(underway.stop, DELETE_LIMIT)
     await underway.reply.catch(() => undefined)
     clearTimeout(timer)

@@ -1,11 +1,11 @@
-import { createSite, headersOf, lowerCased, type Site } from '../transport-sse/index.ts'
+import { createSite, headersOf, type Site } from '../transport-sse/index.ts'
 import type { StreamableEntry } from './entry.ts'
 
 /** One server's endpoint, and the headers that every request of the session carries. */
 export interface Link extends Site {
   /** `Mcp-Session-Id`, from the answer to `initialize` on. */
   readonly session: string | undefined
-  /** Headers of a request of this session; `initialize` belongs to none. */
+  /** Headers of a request of this session; `initialize` belongs to none. `extra`: names in lower case. */
   headers(extra?: Readonly<Record<string, string>>, initialize?: boolean): Record<string, string>
   /** Takes over the session id that came with the answer to `initialize`. */
   adopt(session: string | undefined): void
@@ -36,7 +36,7 @@ export function createLink(entry: StreamableEntry, server: string, maxMessageByt
     },
     headers: (extra, initialize = false) => {
       const base = initialize ? fixed : current
-      return extra === undefined ? base : { ...base, ...lowerCased(extra) }
+      return extra === undefined ? base : { ...base, ...extra }
     },
     adopt(id) {
       session = id

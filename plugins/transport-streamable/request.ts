@@ -18,6 +18,10 @@ export interface OpenRequest {
   readonly response: Promise<RpcResponse>
   /** Ends the wait and its stream; the response rejects with `error`. */
   fail(error: ConnectionError): void
+  /** The session id that came with the answer. */
+  readonly session: string | undefined
+  /** Whether a result has come. */
+  readonly answered: boolean
 }
 
 /**
@@ -33,12 +37,15 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
   let over = false
   /** Ends a pause between two attempts. */
   let pause: AbortController | undefined
+  let session: string | undefined
+  let answered = false
   let lastEventId: string | undefined
   let retry = 0
 
   function finish(found: RpcResponse): void {
     if (over) return
     over = true
+    answered = 'result' in found
     pause?.abort()
     underway.release()
     settle.resolve(found)
@@ -54,15 +61,18 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
 
   function take(received: RpcMessage): void {
     if (!isResponse(received)) {
-      if (!over) exchange.onmessage(received)
+      if (!over) exchange.onmessage(received, true)
     } else if (received.id === message.id) finish(received)
   }
 
   const reader: Reader = {
-    onmessage: take,
+    onmessage: (received) => take(addressed(received, message.id)),
     onid: (id) => (lastEventId = id),
     onretry: (milliseconds) => (retry = milliseconds),
-    ...(initialize && { onhead: ({ headers }) => link.adopt(sessionOf(headers['mcp-session-id'])) }),
+    onhead({ headers }) {
+      session ??= sessionOf(headers['mcp-session-id'])
+      if (initialize) link.adopt(session)
+    },
   }
   const body = JSON.stringify(message)
   let underway: Underway = send(
@@ -73,15 +83,17 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
 
   async function run(): Promise<void> {
     let broken: unknown
+    let status: number | undefined
     try {
       const reply = await underway.reply
       if (!reply.streamed) return readWhole(reply)
+      status = reply.status
     } catch (error) {
       broken = error
     }
     if (over) return
     const unreached = lastEventId === undefined || stateless ? undefined : await resume()
-    throw unreached ?? broken ?? endedEarly(link)
+    throw unreached ?? broken ?? endedEarly(link, message.method === 'server/discover' ? status : undefined)
   }
 
   function readWhole(reply: Reply): void {
@@ -119,7 +131,16 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
   }
 
   run().catch(fail)
-  return { response, fail }
+  return {
+    response,
+    fail,
+    get session() {
+      return session
+    },
+    get answered() {
+      return answered
+    },
+  }
 }
 
 /** An error that names no request answers the only one that was asked here. */
@@ -138,8 +159,10 @@ function brokenOff(error: ConnectionError): ConnectionError {
   return new ConnectionError(message, { delivered: true, lost: false }, { cause: error })
 }
 
-function endedEarly({ who }: Link): ConnectionError {
-  return new ConnectionError(`${who} ended its answer without a response`, { delivered: true, lost: false })
+/** `status`: where it is worth as much as an answer that holds none. */
+function endedEarly({ who }: Link, status: number | undefined): ConnectionError {
+  const failure = { delivered: true, lost: false, ...(status !== undefined && { status }) }
+  return new ConnectionError(`${who} ended its answer without a response`, failure)
 }
 
 function notAnAnswer(link: Link, { status, headers, text }: Reply): ConnectionError {

@@ -104,6 +104,15 @@ describe('the log of a stream', () => {
     expect(kept).not.toContain('data:\n')
   })
 
+  it('keeps next to nothing of a response whose id alone is larger', async () => {
+    const { log: open } = openStore()
+    const log = open()
+    log.send(note(1))
+    log.send(success('x'.repeat(2 * MIB), {}))
+    expect(log.bytes).toBeLessThan(KIB)
+    expect(await replay(log, 0)).toContain('too large to be sent again')
+  })
+
   it('keeps what its client was cut off by', async () => {
     const { log: open } = openStore()
     const log = open()
@@ -212,6 +221,30 @@ describe('what is kept of all sessions', () => {
     // What goes makes room.
     for (const log of logs) log.drop()
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('are 64 MB with those of open streams: what has ended goes first, then the oldest of the largest', () => {
+    const shelf = new Shelf()
+    const fill = (events: number, size = 250 * KIB) => {
+      const log = openLog(new EventStore(shelf))
+      for (let count = 0; count < events; count++) log.send(note(size))
+      return log
+    }
+    const ended = Array.from({ length: 2 }, () => {
+      const log = fill(4)
+      log.finish()
+      return log
+    })
+    const small = fill(1, KIB)
+    const open = Array.from({ length: 70 }, () => fill(4))
+    const total = [...ended, small, ...open].reduce((sum, { bytes }) => sum + bytes, 0)
+    expect(total).toBeLessThanOrEqual(64 * MIB)
+    expect(total).toBeGreaterThan(63 * MIB)
+    expect(ended.map(({ bytes }) => bytes)).toEqual([0, 0])
+    expect(small.bytes).toBeGreaterThan(KIB)
+    expect(open.every(({ bytes }) => bytes > 0)).toBe(true)
+    for (const log of [small, ...open]) log.drop()
+    expect(fill(4).bytes).toBeGreaterThan(1000 * KIB)
   })
 })
 

@@ -3,11 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Principal } from '../../../core/auth.ts'
 import { modernDownstream } from '../../../core/downstream/modern.ts'
 import type { DownstreamFace } from '../../../core/downstream/face.ts'
+import { Parked } from '../../../core/downstream/parked.ts'
 import { Parking } from '../../../core/downstream/parking.ts'
 import type { Call } from '../../../core/gateway/call.ts'
 import { createGateway } from '../../../core/gateway/gateway.ts'
 import { Names } from '../../../core/gateway/names.ts'
 import { createKeys } from '../../../core/keys.ts'
+import { notification, type RpcNotification } from '../../../core/wire/jsonrpc.ts'
 import { captureLog, messagesOf } from '../../harness.ts'
 import { ALL, form, never, toolsThat, type Work } from '../../fixtures/core/asked.ts'
 import { SETTLED } from '../../fixtures/core/source.ts'
@@ -38,15 +40,23 @@ const failed = (error: Error) => ({ refused: error.message })
 
 function poster(face: DownstreamFace) {
   let id = 0
-  return (name: string, said: object = {}, principal = anna, request = requestOf(name), capabilities: object = ALL) => {
+  const all = (
+    name: string,
+    said: { readonly _meta?: object; readonly [key: string]: unknown } = {},
+    principal = anna,
+    request = requestOf(name),
+    capabilities: object = ALL,
+  ): Promise<any[]> => {
     const _meta = {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
       'io.modelcontextprotocol/clientCapabilities': capabilities,
+      ...said._meta,
     }
     const body = { jsonrpc: '2.0', id: ++id, method: 'tools/call', params: { name, ...said, _meta } }
-    const answer = face.handle(request, body, principal).then(messagesOf)
-    return answer.then((messages) => messages.at(-1))
+    return face.handle(request, body, principal).then(messagesOf)
   }
+  const last = async (...said: Parameters<typeof all>): Promise<any> => (await all(...said)).at(-1)
+  return Object.assign(last, { all })
 }
 
 function requestOf(name: string, signal: AbortSignal = never()): Request {
@@ -153,7 +163,7 @@ describe('the number of parked calls', () => {
 
   it('is limited in all', () => {
     const parking = new Parking()
-    const entry = (at: number) => ({ handle: `h${at}`, owner: `someone ${at % 100}` })
+    const entry = (at: number) => ({ handle: `h${at}`, principal: `someone ${at % 100}`, kept: 0, drop() {} })
     for (let at = 0; at < 1000; at++) expect(parking.enter(entry(at))).toBe(true)
     expect([parking.enter(entry(1000)), parking.enter(entry(7)), parking.size]).toEqual([false, true, 1000])
     parking.leave(entry(7))
@@ -172,30 +182,108 @@ describe('the number of parked calls', () => {
   })
 })
 
-describe('a question that may be about any of several calls', () => {
-  const unbound = { unbound: true } as const
+describe('what is kept for a client that is away', () => {
+  const MIB = 1 << 20
+  const log = (data: string): RpcNotification => notification('notifications/message', { level: 'info', data })
+  const meta = { 'io.modelcontextprotocol/logLevel': 'info' }
 
+  /** A tool that asks, and the call of it. */
+  function openParked() {
+    const calls: Call[] = []
+    const refused: unknown[] = []
+    const ends: ((result: object) => void)[] = []
+    const { post } = openFace({
+      async pay(call) {
+        calls.push(call)
+        void call.ask(form('Sure?'), never()).catch((error: Error) => refused.push(error.message))
+        return new Promise<object>((resolve) => ends.push(resolve))
+      },
+    })
+    const park = async (_meta: object = {}) => {
+      const asked = post('pay', { _meta })
+      await vi.advanceTimersByTimeAsync(15)
+      return (await asked).result.requestState as string
+    }
+    return { post, park, calls, refused, ends }
+  }
+
+  it('is 1 MiB of notifications at most, the last ones', () => {
+    let sum = 0
+    const told: unknown[] = []
+    const parked = new Parked((bytes) => void (sum += bytes))
+    const turn = { takes: () => true, notify: (message: RpcNotification) => told.push(message.params?.data) }
+    for (let at = 0; at < 30; at++) {
+      parked.keep(log(`${at} ${'x'.repeat(MIB / 10)}`))
+      expect(sum).toBeLessThanOrEqual(MIB)
+    }
+    parked.keep(log('x'.repeat(2 * MIB)))
+    parked.tell(turn as never)
+    expect(told.map((data) => Number.parseInt(String(data), 10))).toEqual([21, 22, 23, 24, 25, 26, 27, 28, 29])
+    expect([sum, parked.bytes]).toEqual([0, 0])
+  })
+
+  it('is nothing that the last request has not asked for', async () => {
+    const { post, park, calls, ends } = openParked()
+    const plain = await park()
+    calls[0]?.notify(log('not asked for'))
+    ends[0]?.({})
+    await vi.advanceTimersByTimeAsync(0)
+    const messages = await post.all('pay', { requestState: plain, _meta: meta })
+    expect(messages).toHaveLength(1)
+  })
+
+  it('is 64 MiB of all calls: the oldest goes, and both sides are told', async () => {
+    const { post, park, refused, ends, calls } = openParked()
+    const text = 'x'.repeat(15 * MIB)
+    const states = []
+    for (let at = 0; at < 5; at++) {
+      states.push(await park())
+      ends[at]?.({ text })
+      await vi.advanceTimersByTimeAsync(0)
+    }
+    expect(calls.map(({ signal }) => signal.aborted)).toEqual([true, false, false, false, false])
+    expect(refused).toHaveLength(5)
+    const [lost, ...kept] = await Promise.all(states.map((requestState) => post('pay', { requestState })))
+    expect(lost.error).toMatchObject({ code: -32603, message: expect.stringMatching(/too much .* call again/) })
+    for (const { result } of kept) expect(result.text).toHaveLength(text.length)
+    // What was fetched makes room.
+    const next = await park()
+    ends[5]?.({ text })
+    await vi.advanceTimersByTimeAsync(0)
+    expect((await post('pay', { requestState: next })).result.text).toHaveLength(text.length)
+  })
+})
+
+describe('a question that may be about any of several calls', () => {
   /** A tool that asks, and ends when it is told to; and one that only waits. */
   function openTwo(oneParty?: boolean) {
     const ends = new Map<string, (() => void)[]>()
     const heard: unknown[] = []
+    /** What a server knows: the calls that it has open. */
+    const open: string[] = []
     const wait = (name: string) =>
       new Promise<void>((resolve) => void ends.set(name, [...(ends.get(name) ?? []), resolve]))
     const { post, face } = openFace(
       {
         async asks(call) {
           void call
-            .ask(form('Whose?', unbound), never())
+            .ask(form('Whose?', { unbound: [...open, call.requestId] }), never())
             .catch(failed)
             .then((said) => heard.push(said))
           await wait('asks')
           return {}
         },
-        async waits() {
+        async waits(call) {
+          open.push(call.requestId)
           await wait('waits')
           return {}
         },
+        async elsewhere() {
+          await wait('elsewhere')
+          return {}
+        },
         async parks(call) {
+          open.push(call.requestId)
           return { said: await call.ask(form('Mine'), never()) }
         },
       },
@@ -261,6 +349,16 @@ describe('a question that may be about any of several calls', () => {
     for (const { result } of [await mute, await foreign]) expect(result.resultType).toBe('complete')
   })
 
+  it('is never put to a call of another server', async () => {
+    const { post, heard, end } = openTwo()
+    const [elsewhere, asks] = [post('elsewhere'), post('asks')]
+    await end('asks')
+    await asks
+    expect(heard).toEqual([{ refused: 'elicitation/create: the call has ended' }])
+    await end('elsewhere')
+    expect((await elsewhere).result.resultType).toBe('complete')
+  })
+
   it('stays within its party, also where every request is one', async () => {
     const { post, heard, end } = openTwo(false)
     const [waits, asks] = [post('waits'), post('asks')]
@@ -308,7 +406,7 @@ describe('nothing is left', () => {
     const { face, post } = openFace({
       async pay(call) {
         calls.push(call)
-        const ask = form('Sure?', call.params.free ? { unbound: true } : {})
+        const ask = form('Sure?', call.params.free ? { unbound: [call.requestId] } : {})
         await call.ask(ask, never()).catch((error: Error) => {
           refused.push(error.message)
           throw error

@@ -50,6 +50,53 @@ describe('a requestState', () => {
     expect(runs).toEqual(['pay'])
   })
 
+  it('of another OAuth client of the principal is refused, and good for its own', async () => {
+    const runs: unknown[] = []
+    const faces = await openFaces(
+      [
+        toolsThat({
+          async pay(call) {
+            runs.push(call.round)
+            return { said: await call.ask(form('Sure?'), never()) }
+          },
+          async own({ round }) {
+            return round?.requestState === 'mine'
+              ? { done: true }
+              : { kind: 'input_required', result: { requestState: 'mine', inputRequests: { a: form('Sure?') } } }
+          },
+        }),
+      ],
+      { authenticate: ({ headers }) => ({ id: 'anna', roles: [], client: headers.get('x-client') ?? 'app' }) },
+    )
+    opened.push(faces)
+    for (const name of ['pay', 'own']) {
+      const asked = await say(faces.url, name)
+      expectRefused(await say(faces.url, name, { ...answers(asked), headers: { 'x-client': 'other' } }))
+      expect(await say(faces.url, name, answers(asked))).toMatchObject({ type: 'complete' })
+    }
+    expect(runs).toHaveLength(1)
+  })
+
+  it.each(['tools/call', 'prompts/get', 'resources/read'])(
+    'of a %s that is no longer permitted is refused, and good again once it is',
+    async (method) => {
+      const source = toolsThat({ pay: async (call) => ({ said: await call.ask(form('Sure?'), never()) }) })
+      const lists = { ...source.lists, prompts: [{ name: 'pay' }], resources: [{ uri: 'pay', name: 'pay' }] }
+      const faces = await openFaces([{ ...source, lists }], {
+        authenticate: ({ headers }) => ({
+          id: 'anna',
+          roles: [],
+          permissions: { allowedTools: headers.has('x-none') ? [] : ['pay'] },
+        }),
+      })
+      opened.push(faces)
+      const asked = await say(faces.url, 'pay', { method })
+      expect(asked.type).toBe('input_required')
+      expectRefused(await say(faces.url, 'pay', { ...answers(asked), method, headers: { 'x-none': '1' } }))
+      expect(await say(faces.url, 'pay', { ...answers(asked), method })).toMatchObject({ type: 'complete' })
+    },
+  )
+
   it('of another tool is refused', async () => {
     const { url, runs } = await open()
     const asked = await say(url, 'pay')

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { fakeInstance } from '../../fixtures/core/instance.ts'
 import { readCaching, rereadAfter, stricter } from '../../../core/upstream/caching.ts'
 
 describe('what a result says about keeping it', () => {
@@ -43,6 +44,14 @@ describe('a list is read again', () => {
     ['not when it lasts no time', { tools: {} }, 'tools', 0, undefined],
     ['as resources are, for templates', { resources: { listChanged: true } }, 'templates', 60_000, undefined],
     ['as resources are, for templates too', { resources: {} }, 'templates', 60_000, 60_000],
-  ] as const)('%s', (_, capabilities, kind, ttl, ms) => expect(rereadAfter(capabilities, kind, caching(ttl))).toBe(ms))
-  it('not when nothing is said', () => expect(rereadAfter({ tools: {} }, 'tools', undefined)).toBeUndefined())
+  ] as const)('%s', (_, capabilities, kind, ttl, ms) =>
+    expect(rereadAfter(fakeInstance({ about: { capabilities } }), kind, caching(ttl))).toBe(ms),
+  )
+  it('when the server announces to tell, but does not', () => {
+    const { about, face } = fakeInstance({ about: { capabilities: { resources: { listChanged: true } } } })
+    for (const kind of ['resources', 'templates'] as const)
+      expect(rereadAfter({ about, face: { ...face, hears: () => false } }, kind, caching(60_000))).toBe(60_000)
+  })
+  it('not when nothing is said', () =>
+    expect(rereadAfter(fakeInstance({ about: { capabilities: { tools: {} } } }), 'tools', undefined)).toBeUndefined())
 })

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RpcError } from '../../../core/errors.ts'
 import { probe } from '../../../core/upstream/era.ts'
 import { openInstance, type Instance, type InstanceOptions } from '../../../core/upstream/instance.ts'
+import type { Connection } from '../../../core/transport.ts'
 import { createEras, type Era } from '../../../core/upstream/verdict.ts'
 import sse from '../../../plugins/transport-sse/index.ts'
 import stdio from '../../../plugins/transport-stdio/index.ts'
@@ -25,28 +26,41 @@ afterEach(async () => {
 
 interface Said {
   readonly status?: number
+  /** An event stream of these words. */
+  readonly stream?: string
+  readonly headers?: Record<string, string>
+  /** Ms it takes. */
+  readonly after?: number
+  /** Instead of the request's. */
+  readonly id?: null
   readonly body?: string
   readonly result?: object
   readonly error?: { readonly code: number; readonly message?: string; readonly data?: object }
 }
 const HELLO = { result: hello({}) }
 const DISCOVERY = { result: { supportedVersions: ['2026-07-28'], capabilities: {} } }
+const UNREAD = { jsonrpc: '2.0', id: null, error: { code: -32600, message: 'no' } }
 const refusal = (code: number, data?: object): Said => ({ error: { code, message: 'no', ...(data && { data }) } })
 
 /** A server over HTTP that says these things, by method; `undefined`: nothing, ever. */
 async function serve(answers: Record<string, Said | undefined>) {
   const asked: string[] = []
+  /** The session that each request belongs to. */
+  const sessions: (string | string[] | undefined)[] = []
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let text = ''
     for await (const chunk of request.setEncoding('utf8')) text += chunk
     const { id, method = request.method } = text === '' ? {} : JSON.parse(text)
     asked.push(method)
+    sessions.push(request.headers['mcp-session-id'])
     if (id === undefined) return void response.writeHead(method === 'GET' ? 405 : 202).end()
     const said = answers[method]
     if (said === undefined) return
-    const { status = 200, body, ...message } = said
-    response.writeHead(status, { 'content-type': 'application/json' })
-    response.end(body ?? JSON.stringify({ jsonrpc: '2.0', id, ...message }))
+    const { status = 200, body, stream, headers, after = 0, ...message } = said
+    await new Promise((resolve) => setTimeout(resolve, after))
+    const type = stream === undefined ? 'application/json' : 'text/event-stream'
+    response.writeHead(status, { 'content-type': type, ...headers })
+    response.end(body ?? stream ?? JSON.stringify({ jsonrpc: '2.0', id, ...message }))
   }
   const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -54,7 +68,7 @@ async function serve(answers: Record<string, Said | undefined>) {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`, asked }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`, asked, sessions }
 }
 
 /** Connects as an upstream does. */
@@ -91,6 +105,19 @@ async function open(
   return { opening, eras, lines }
 }
 
+/** Begins a session, as the face of the older era does. */
+function beginOn(connection: Connection) {
+  return async (signal: AbortSignal) => {
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } }
+    const response = await connection.request(
+      { jsonrpc: '2.0', id: 1, method: 'initialize', params },
+      { party: '', signal, onmessage: () => {} },
+    )
+    if ('error' in response) throw new RpcError(response.error.code, response.error.message)
+    return 'begun'
+  }
+}
+
 const http = (url: string) => ({ type: 'http', url })
 
 describe('over HTTP', () => {
@@ -105,9 +132,9 @@ describe('over HTTP', () => {
     expect(eras.verdict).toEqual({ era: 'modern', at: expect.any(Number) })
   })
 
-  it('a server that refuses the version, but names it, is asked once more', async () => {
+  it.each([{}, { id: null }])('a server that refuses the version, but names it, is asked once more %j', async (id) => {
     const answers: Record<string, Said> = {
-      'server/discover': { status: 400, ...refusal(-32022, { supported: ['2026-07-28'] }) },
+      'server/discover': { status: 400, ...refusal(-32022, { supported: ['2026-07-28'] }), ...id },
     }
     const { url, asked } = await serve(answers)
     const { opening } = await open(http(url))
@@ -125,6 +152,7 @@ describe('over HTTP', () => {
     ['finds the request invalid', { status: 400, ...refusal(-32600) }],
     ['misses a session', { status: 404, ...refusal(-32001) }],
     ['misses a session id', { status: 400, ...refusal(-32000) }],
+    ['refuses what it cannot read, in a stream', { stream: `data: ${JSON.stringify(UNREAD)}\n\n` }],
     ['answers 400', { status: 400, body: '' }],
     ['answers 404', { status: 404, body: 'nothing here' }],
     ['answers 405', { status: 405, body: '' }],
@@ -138,11 +166,45 @@ describe('over HTTP', () => {
     expect(lines.filter((line) => line.startsWith('debug: speaks the legacy era: '))).toHaveLength(1)
   })
 
-  it('a server that takes the request without an answer is a legacy one for now', async () => {
-    const { url } = await serve({ 'server/discover': { status: 202, body: '' }, initialize: HELLO })
+  it.each<[string, Said]>([
+    ['without an answer', { status: 202, body: '' }],
+    ['with a stream that ends without an answer', { stream: ': ok\n\n' }],
+  ])('a server that takes the request %s is a legacy one for now', async (_, said) => {
+    const { url } = await serve({ 'server/discover': said, initialize: HELLO })
     const { opening, eras } = await open(http(url))
     expect((await opening).face.era).toBe('legacy')
-    expect(eras).toMatchObject({ known: undefined, last: 'legacy' })
+    expect(eras).toMatchObject({ known: 'legacy', verdict: undefined })
+  })
+
+  it.each([-32020, -32021])('a server that answers %i is a modern one: nothing older knows that', async (code) => {
+    const { url, asked } = await serve({ 'server/discover': { status: 400, ...refusal(code) } })
+    const { opening, eras } = await open(http(url))
+    await expect(opening).rejects.toMatchObject({ code })
+    expect(asked).toEqual(['server/discover', 'server/discover'])
+    expect(eras.verdict).toBeUndefined()
+  })
+
+  it.each([-32600, -32601, -32602])('a server’s own %i counts under whatever status', async (code) => {
+    for (const status of [401, 403, 408, 429, 500, 503]) {
+      const { url } = await serve({ 'server/discover': { status, ...refusal(code) }, initialize: HELLO })
+      const { opening, eras } = await open(http(url))
+      expect((await opening).face.era).toBe('legacy')
+      expect(eras.verdict?.era).toBe('legacy')
+    }
+  })
+
+  it('a session that is begun with the refusal is ended, and is nobody’s', async () => {
+    const headers = { 'mcp-session-id': 'stray' }
+    const { url, asked, sessions } = await serve({
+      'server/discover': { status: 400, headers, ...refusal(-32000) },
+      initialize: HELLO,
+    })
+    await (
+      await open(http(url))
+    ).opening
+    await vi.waitFor(() => expect(asked).toContain('DELETE'))
+    expect(sessions[asked.indexOf('DELETE')]).toBe('stray')
+    expect(sessions[asked.indexOf('notifications/initialized')]).toBeUndefined()
   })
 
   it('a server of a revision to come is refused with its versions', async () => {
@@ -156,20 +218,40 @@ describe('over HTTP', () => {
   it.each([401, 403, 408, 429, 500, 503])('status %i says nothing about the era: the connect fails', async (status) => {
     for (const said of [
       { status, body: '' },
-      { status, ...refusal(-32601) },
-    ]) {
+      { status, ...refusal(-32000) },
+      { status, ...refusal(-32601), id: null },
+    ] as const) {
       const { url, asked } = await serve({ 'server/discover': said, initialize: HELLO })
       const { opening, eras } = await open(http(url))
-      await expect(opening).rejects.toMatchObject({ name: 'ConnectionError', status })
+      const message = expect.stringContaining('"protocol"')
+      await expect(opening).rejects.toMatchObject({ name: 'ConnectionError', status, message })
       expect(asked).toEqual(['server/discover'])
       expect(eras.verdict).toBeUndefined()
     }
   })
 
-  it('nor does silence', async () => {
+  it('nor does a short silence', async () => {
     const { url, asked } = await serve({ initialize: HELLO })
     await expect((await open(http(url), { connectTimeout: 200 })).opening).rejects.toThrow('no answer within 0.2 s')
     expect(asked).toEqual(['server/discover'])
+  })
+
+  it.each([
+    [undefined, HELLO, 'legacy', undefined],
+    [undefined, { status: 500, body: '' }, 'failed', undefined],
+    [{ ...DISCOVERY, after: 300 }, undefined, 'modern', true],
+    [{ ...DISCOVERY, after: 300 }, { status: 400, body: '' }, 'modern', true],
+    [{ ...refusal(-32601), after: 300 }, { ...HELLO, after: 400 }, 'legacy', undefined],
+  ] as const)('a long silence is met with a session: %j and %j', async (discovery, initialize, era, isSpoilt) => {
+    const { url } = await serve({ 'server/discover': discovery, initialize })
+    const adapter = await adapterOf(streamable())
+    const connection = await adapter.connect(http(url), transportContext().context)
+    closing.push(connection.close)
+    const begin = beginOn(connection)
+    const probing = probe({ connection, name: 'x', signal: new AbortController().signal, begin, patience: 200 })
+    const found = await probing.catch(() => ({ era: 'failed', isSpoilt: undefined }))
+    expect(found).toMatchObject({ era })
+    expect(found.isSpoilt).toBe(isSpoilt)
   })
 
   it('nor a server that is not there', async () => {
@@ -200,6 +282,7 @@ describe('over a pipe', () => {
     ['dual', 'modern', ['server/discover']],
     ['legacy', 'legacy', ['server/discover', 'initialize', 'notifications/initialized']],
     // Once in each of two processes.
+    ['answers, then exits', 'legacy', ['server/discover', 'initialize', 'notifications/initialized']],
     ['exits', 'legacy', ['server/discover', 'initialize', 'notifications/initialized']],
   ] as const)('a program that is %s', async (mode, era, heard) => {
     const { path, read } = await log()
@@ -225,10 +308,25 @@ describe('over a pipe', () => {
     expect(heard.slice(-2)).toEqual(['server/discover', 'server/discover'])
   }, 20_000)
 
+  it.each([
+    ['exits', 'legacy'],
+    ['dual', 'modern'],
+  ])(
+    'a slow program that is %s: what was found out is known to the next attempt',
+    async (mode, era) => {
+      const { opening, eras } = await open(program(mode, '3600'), { connectTimeout: 7100 })
+      await expect(opening).rejects.toThrow('no answer within')
+      expect(eras.known).toBe(era)
+    },
+    20_000,
+  )
+
   it('a program that never runs fails as it does', async () => {
-    const { opening, lines } = await open({ command: process.execPath, args: ['-e', 'process.exit(7)'] })
+    const { opening, eras, lines } = await open({ command: process.execPath, args: ['-e', 'process.exit(7)'] })
     await expect(opening).rejects.toThrow('exited with code 7')
     expect(lines.filter((line) => line.includes('started again'))).toHaveLength(1)
+    // It has shown nothing.
+    expect(eras.known).toBeUndefined()
   })
 
   it.each([
@@ -243,15 +341,7 @@ describe('over a pipe', () => {
       await adapterOf(stdio())
     ).connect(program(mode, delay), transportContext({ logger }).context)
     closing.push(connection.close)
-    const begin = async (signal: AbortSignal) => {
-      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } }
-      const response = await connection.request(
-        { jsonrpc: '2.0', id: 1, method: 'initialize', params },
-        { party: '', signal, onmessage: () => {} },
-      )
-      if ('error' in response) throw new RpcError(response.error.code, response.error.message)
-      return 'begun'
-    }
+    const begin = beginOn(connection)
     const signal = new AbortController().signal
     const found = await probe({ connection, name: 'x', signal, begin, patience: 150 })
     expect(found).toMatchObject({ era, lasts })
@@ -306,7 +396,7 @@ describe('what was found out', () => {
     }
   })
 
-  it('counts for a day', () => {
+  it('counts for a day, or an hour where nobody said so', () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const { logger } = memoryLogger()
     const onverdict = vi.fn<() => void>()
@@ -319,7 +409,16 @@ describe('what was found out', () => {
     vi.setSystemTime(Date.now() + 1)
     expect(eras).toMatchObject({ known: undefined, last: 'modern' })
     eras.found('legacy', 'it was silent', false)
-    expect(eras).toMatchObject({ known: undefined, last: 'legacy', verdict: undefined })
+    expect(eras).toMatchObject({ known: 'legacy', last: 'legacy', verdict: undefined })
+    vi.setSystemTime(Date.now() + 3_600_000)
+    expect(eras).toMatchObject({ known: undefined, last: 'legacy' })
+    eras.found('modern', 'it says so', true)
+    onverdict.mockClear()
+    eras.doubt()
+    eras.doubt()
+    // What is kept for the next run is doubted too.
+    expect(eras).toMatchObject({ known: undefined, verdict: undefined })
+    expect(onverdict).toHaveBeenCalledTimes(1)
   })
 
   it('is kept for the next run, for as long as it counts', async () => {

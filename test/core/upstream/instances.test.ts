@@ -4,7 +4,7 @@ import { RpcError } from '../../../core/errors.ts'
 import type { Peer } from '../../../core/gateway/call.ts'
 import { createBreaker } from '../../../core/upstream/breaker.ts'
 import { createInstances } from '../../../core/upstream/instances.ts'
-import { createIsolation, isolationOf } from '../../../core/upstream/isolation.ts'
+import { createIsolation, isolationOf, type Client } from '../../../core/upstream/isolation.ts'
 import { createSlot, type Slot } from '../../../core/upstream/slot.ts'
 import { fakeInstance, type FakeInstance } from '../../fixtures/core/instance.ts'
 import { peerOf } from '../../fixtures/core/source.ts'
@@ -15,7 +15,7 @@ afterEach(() => void vi.useRealTimers())
 /** The instances of one server; `refuse`: resources that it cannot be subscribed to. */
 function make(mode: Isolation, { isSplit = false, refuse = [] as readonly string[], isStateless = false } = {}) {
   const breaker = createBreaker()
-  const created: { readonly peer: Peer; readonly slot: Slot; readonly opened: FakeInstance[] }[] = []
+  const created: { readonly peer: Client; readonly slot: Slot; readonly opened: FakeInstance[] }[] = []
   const onsplit = vi.fn<() => void>()
   const watch = async (uris: ReadonlySet<string>) =>
     new Map(refuse.filter((uri) => uris.has(uri)).map((uri) => [uri, new RpcError(-32002, `no ${uri}`)]))
@@ -82,6 +82,12 @@ describe('who gets which instance', () => {
     expect(slots[0]).toBe(slots[2])
     expect(new Set(slots).size).toBe(2)
     expect(created.map(({ peer }) => peer.party)).toEqual(['alice', 'bob'])
+  })
+
+  it('keeps nothing of the call that it was first needed for', () => {
+    const { instances, created } = make('session')
+    instances.slotFor({ ...alice, params: { large: true } } as Peer)
+    expect(Object.keys(created[0]?.peer ?? {}).toSorted()).toEqual(['client', 'party', 'principal'])
   })
 
   it('a user and a party of one name are not mixed up', () => {

@@ -21,6 +21,10 @@ async function open(wire: (typeof WIRES)[number], behaviour: Behaviour = {}) {
   return { ...made, happen, heard, listens: async () => (await heard()).filter(({ method }) => method === LISTEN) }
 }
 const LISTEN = 'subscriptions/listen'
+const MISSED = [
+  { kind: 'tools', missed: true },
+  { kind: 'resources', missed: true },
+]
 const wish = (...uris: string[]) => new Set(uris)
 
 describe.each(WIRES)('a modern server over %s', (wire) => {
@@ -98,7 +102,7 @@ describe.each(WIRES)('a modern server over %s', (wire) => {
     const { face, happen, events, listens } = await open(wire)
     await face.watch(wish('test://a'), never)
     await happen('end')
-    await vi.waitFor(() => expect(events).toEqual([{ kind: 'tools' }, { kind: 'resources' }]), 5000)
+    await vi.waitFor(() => expect(events).toEqual(MISSED), 5000)
     expect(await listens()).toHaveLength(3)
     await happen('updated', 'test://a')
     await vi.waitFor(() => expect(events.at(-1)).toEqual({ kind: 'resource', uri: 'test://a' }))
@@ -107,7 +111,7 @@ describe.each(WIRES)('a modern server over %s', (wire) => {
   it('that takes the stream back is listened to again', async () => {
     const { happen, events, listens } = await open(wire)
     await happen('cancel')
-    await vi.waitFor(() => expect(events).toEqual([{ kind: 'tools' }, { kind: 'resources' }]), 5000)
+    await vi.waitFor(() => expect(events).toEqual(MISSED), 5000)
     expect(await listens()).toHaveLength(2)
     await happen('tools')
     await vi.waitFor(() => expect(events).toHaveLength(3))
@@ -120,7 +124,8 @@ describe.each(WIRES)('a modern server over %s', (wire) => {
   })
 
   it('that announces listening without having it is asked once', async () => {
-    const { happen, lines } = await open(wire, { capabilities: CAPABILITIES, missing: [LISTEN] })
+    const { face, happen, lines } = await open(wire, { capabilities: CAPABILITIES, missing: [LISTEN] })
+    expect(face.hears?.('tools')).toBe(false)
     expect(lines.filter((line) => line.includes(`${LISTEN} ended`))).toHaveLength(1)
     await happen('tools')
   })
@@ -129,7 +134,7 @@ describe.each(WIRES)('a modern server over %s', (wire) => {
 it('a stream that breaks over HTTP is opened again', async () => {
   const { server, events, happen } = await open('http')
   server!.cut()
-  await vi.waitFor(() => expect(events).toEqual([{ kind: 'tools' }, { kind: 'resources' }]), 5000)
+  await vi.waitFor(() => expect(events).toEqual(MISSED), 5000)
   await happen('tools')
   await vi.waitFor(() => expect(events).toHaveLength(3))
 })
@@ -225,7 +230,7 @@ describe('listening', () => {
     expect(events).toEqual([])
     acknowledge(3)
     await until(() => events.length > 0)
-    expect(events).toEqual([{ kind: 'tools' }])
+    expect(events).toEqual([{ kind: 'tools', missed: true }])
     expect(delays).toEqual([0, 1, 2])
     expect(silences()).toBe(1)
     listening.close()
@@ -269,7 +274,36 @@ describe('listening', () => {
     expect(events).toEqual([])
     acknowledge(0)
     await until(() => events.length > 0)
-    expect(events).toEqual([{ kind: 'tools' }])
+    expect(events).toEqual([{ kind: 'tools', missed: true }])
+    listening.close()
+  })
+
+  it.each([
+    new ConnectionError('no', { delivered: true, lost: false, status: 404 }),
+    new ConnectionError('no', { delivered: true, lost: false, status: 405 }),
+    new RpcError(-32601, 'no'),
+  ])('that the server does not know is asked for once: %o', async (unknown) => {
+    const { listening, asked, settles, events, count } = scripted()
+    const begun = listening.begin(both, never)
+    await count(1)
+    expect(listening.hears('tools')).toBe(true)
+    settles[0]!.reject(unknown)
+    await begun
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(asked).toHaveLength(1)
+    expect(listening.hears('tools')).toBe(false)
+    // Its lists are not read yet.
+    expect(events).toEqual([])
+    listening.close()
+  })
+
+  it('that turns out late not to be known makes its lists be read: now they are read by the clock', async () => {
+    const { listening, settles, events, count } = scripted()
+    await Promise.all([listening.begin(both, AbortSignal.timeout(10)), count(1)])
+    settles[0]!.reject(new RpcError(-32601, 'no'))
+    await until(() => events.length > 0)
+    expect(events).toEqual([{ kind: 'tools', missed: true }])
+    expect(listening.hears('tools')).toBe(false)
     listening.close()
   })
 })

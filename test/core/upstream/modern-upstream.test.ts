@@ -126,6 +126,21 @@ it('headers are known to every user’s instance, though only the first one read
   expect(asked.filter((method) => method === 'tools/call')).toHaveLength(2)
 })
 
+it('a cut of all streams is one reading, however many users there are', async () => {
+  const { upstream, server } = await open('http')
+  for (const id of ['alice', 'bob', 'carol'])
+    await upstream.call(toolWith('echo', {}, { party: id, principal: { id, roles: [] } }))
+  const count = (wanted: string) => server!.requests.filter(({ message }) => message.method === wanted).length
+  const [reads, streams] = [count('resources/list'), count('subscriptions/listen')]
+  expect(streams).toBeGreaterThan(2)
+  server!.cut()
+  await vi.waitFor(() => expect(count('subscriptions/listen')).toBe(2 * streams), 5000)
+  // Whatever they lead to is asked by now.
+  await upstream.call(toolWith('echo'))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(count('resources/list')).toBe(reads + 1)
+})
+
 it('a name with any character reaches the server', async () => {
   const { upstream } = await open('http')
   const { result } = await upstream.call(callWith('resources/read', { uri: 'test://ü/日本' }))

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { isConnectionError, type RpcError } from '../../../core/errors.ts'
+import { SHARED_CAPABILITIES } from '../../../core/upstream/capabilities.ts'
+import { ownCall } from '../../../core/upstream/lists.ts'
 import { version } from '../../../core/version.ts'
 import { serialise } from '../../../core/wire/serialise.ts'
 import { success, type JsonObject } from '../../../core/wire/jsonrpc.ts'
@@ -250,11 +252,43 @@ describe('headers over HTTP', () => {
     expect(server!.requests.at(-1)!.headers['mcp-param-zone']).toBe('eu')
   })
 
+  it('are read again as the lists of the proxy are: there may be tools only for those who can be asked', async () => {
+    const { face, call, server } = await open('http')
+    await face.call(ownCall('tools/list', {}, never))
+    server!.rename('Zone')
+    await call('region', { region: 'eu' }).catch(() => {})
+    const lists = server!.requests.filter(({ message }) => message.method === 'tools/list')
+    expect(lists.length).toBeGreaterThan(1)
+    for (const { message } of lists)
+      expect(message.params!._meta['io.modelcontextprotocol/clientCapabilities']).toEqual(SHARED_CAPABILITIES)
+  })
+
+  it('do not come into a call over a pipe, or one that has begun: it is not sent twice', async () => {
+    const piped = await open('stdio')
+    const error = await errorOf(piped.call('refuse', { code: -32020 }))
+    expect(error).toMatchObject({ code: -32603 })
+    const heard = said(await piped.call('heard'))
+    expect(heard.filter(({ method }: any) => method === 'tools/list')).toEqual([])
+    expect(heard.filter(({ method }: any) => method === 'tools/call')).toHaveLength(2)
+    expect(piped.events).toEqual([])
+
+    const { face, call, server } = await open('http')
+    await face.call(callWith('tools/list', {}))
+    server!.rename('Zone')
+    const args = { code: -32020 }
+    expect(await errorOf(call('refuse', args, { progress: true }))).toMatchObject({ code: -32603 })
+    expect(server!.requests.filter(({ message }) => message.method === 'tools/call')).toHaveLength(1)
+    expect(server!.requests.filter(({ message }) => message.method === 'tools/list')).toHaveLength(1)
+  })
+
   it('that cannot be mended fail the call as the proxy’s own fault', async () => {
     const refuse = () => Promise.reject(Object.assign(new Error('no'), { code: -32020 })) as never
-    const { call, face, server } = await open('http', { answers: { 'tools/call': refuse, 'resources/read': refuse } })
+    const { call, face, server, events } = await open('http', {
+      answers: { 'tools/call': refuse, 'resources/read': refuse },
+    })
     expect(await errorOf(call('echo'))).toMatchObject({ code: -32603, message: expect.stringContaining('server "x"') })
-    expect(server!.requests.filter(({ message }) => message.method === 'tools/call')).toHaveLength(2)
+    expect(server!.requests.filter(({ message }) => message.method === 'tools/call')).toHaveLength(1)
+    expect(events).toEqual([])
     expect(await errorOf(face.call(callWith('resources/read', { uri: 'a' })))).toMatchObject({ code: -32603 })
     expect(server!.requests.filter(({ message }) => message.method === 'resources/read')).toHaveLength(1)
   })
@@ -315,6 +349,17 @@ describe('a server that has stopped speaking this era', () => {
     const error = await errorOf(call('echo'))
     expect(isConnectionError(error) && error).toMatchObject({ delivered: false, lost: true })
     expect(eras()).toBe(1)
+  })
+
+  it.each([
+    ['names no versions', {}, false],
+    ['names this one', { supported: ['2026-07-28'] }, false],
+    ['has begun with the call', { supported: ['2025-11-25'] }, true],
+  ])('is not one that %s: the error is the call’s own', async (_, data, progress) => {
+    const { call, eras } = await open('http')
+    const error = await errorOf(call('refuse', { code: -32022, data }, { progress }))
+    expect(error).toMatchObject({ name: 'RpcError', code: -32603, message: expect.stringContaining('server "x"') })
+    expect(eras()).toBe(0)
   })
 })
 

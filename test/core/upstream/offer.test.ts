@@ -252,6 +252,36 @@ describe('a changed list', () => {
   })
 })
 
+describe('a list that may have changed, unheard', () => {
+  it('is read at once, and then once in half a minute for all instances that say so', async () => {
+    const made = make()
+    const [one, other, gone] = ['a', 'b', 'c'].map((name) => listing(() => [name]))
+    made.offer.missed(one!.instance, ['tools', 'prompts'])
+    await settle()
+    expect(one!.asked).toEqual(['tools/list', 'prompts/list'])
+    for (const { instance } of [gone!, other!, other!]) made.offer.missed(instance, ['tools'])
+    gone!.instance.end()
+    await vi.advanceTimersByTimeAsync(29_999)
+    expect(other!.asked).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(other!.asked).toEqual(['tools/list'])
+    expect(gone!.asked).toEqual([])
+    made.offer.missed(one!.instance, ['tools'])
+    await settle()
+    expect(one!.asked).toHaveLength(2)
+    // What is said to have changed is read at once all the same.
+    made.offer.changed(one!.instance, ['tools'])
+    await settle()
+    expect(one!.asked).toHaveLength(3)
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(one!.asked).toHaveLength(4)
+    await vi.advanceTimersByTimeAsync(600_000)
+    made.offer.missed(other!.instance, ['tools'])
+    await settle()
+    expect(other!.asked).toHaveLength(2)
+  })
+})
+
 describe('a list that lasts for a while', () => {
   const lasting = (tools: () => readonly string[], era: 'legacy' | 'modern' = 'modern') =>
     listing(

@@ -27,7 +27,7 @@ describe('requests', () => {
       { Authorization: 'Bearer hidden', Accept: 'nonsense' },
     )
     await initialize(connection)
-    const headers = { 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Name': 'echo' }
+    const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-name': 'echo' }
     await connection.request(toolCall('echo'), recorder('alice', { headers }).exchange)
     await connection.close()
     const post = requests.find(({ body }) => body?.method === 'tools/call')
