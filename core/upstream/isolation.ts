@@ -1,7 +1,7 @@
 import type { Isolation, ServerConfig } from '../config/resolved.ts'
 import type { Peer } from '../gateway/call.ts'
-import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
-import { capabilitiesOf } from './capabilities.ts'
+import type { JsonObject } from '../wire/jsonrpc.ts'
+import { capabilitiesOf, SHARED_CAPABILITIES } from './capabilities.ts'
 
 /** What of a peer decides who serves it. */
 export type Client = Pick<Peer, 'party' | 'principal' | 'client'>
@@ -24,15 +24,25 @@ export function isolationOf({ settings, entry }: ServerConfig): Isolation {
   return settings.isolate ?? ('url' in entry ? 'user' : 'auto')
 }
 
-/** `isSplit`: whether an earlier run has seen the server show state per client; `isStateless`: whether it tells clients apart by what each request says. */
-export function createIsolation(mode: Isolation, isSplit: boolean, isStateless = (): boolean => false): IsolationRule {
+export interface IsolationOptions {
+  /** Whether an earlier run has seen the server show state per client. */
+  readonly isSplit?: boolean
+  /** Whether one more instance is only one more session: then each set of declared capabilities may have its own. */
+  readonly isCheap?: boolean
+  /** Whether the server tells clients apart by what each request says. */
+  isStateless?(): boolean
+}
+
+export function createIsolation(mode: Isolation, options: IsolationOptions = {}): IsolationRule {
+  const { isCheap = false, isStateless = () => false } = options
+  let { isSplit = false } = options
   return {
     keyOf(peer) {
       if (mode === 'session' || (mode === 'auto' && isSplit)) return partyKey(peer, isStateless())
       if (mode !== 'user') return SHARED
-      // Roots are never told to an instance of several sessions; a user's stateless calls are one party, which can have its own.
-      const isAlone = peer.party === peer.principal.id && isObject(peer.client.capabilities.roots) && !isStateless()
-      return isAlone ? partyKey(peer) : `user ${peer.principal.id}`
+      // A user's stateless calls are one party: a server is told no more and no less than what these can be asked.
+      const isOneParty = isCheap && peer.party === peer.principal.id && !isStateless()
+      return isOneParty && declaredBy(peer) !== DECLARED_TO_ALL ? partyKey(peer) : `user ${peer.principal.id}`
     },
     // A session's own instance is told what that very client can be asked; the first one was told less.
     adopts: mode === 'user',
@@ -45,6 +55,7 @@ export function createIsolation(mode: Isolation, isSplit: boolean, isStateless =
 }
 
 const PARTY = 'party '
+const DECLARED_TO_ALL = Object.keys(SHARED_CAPABILITIES).sort().join('+')
 
 /** Whether a key is of what serves a party alone. */
 export function isPartyKey(key: string, party: string): boolean {
@@ -65,6 +76,6 @@ const known = new WeakMap<JsonObject, string>()
 function declaredBy(peer: Client): string {
   const { capabilities } = peer.client
   let declared = known.get(capabilities)
-  if (declared === undefined) known.set(capabilities, (declared = Object.keys(capabilitiesOf(peer)).join('+')))
+  if (declared === undefined) known.set(capabilities, (declared = Object.keys(capabilitiesOf(peer)).sort().join('+')))
   return declared
 }

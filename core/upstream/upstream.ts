@@ -49,7 +49,11 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const offers = offersOf(settings.tools)
   const mode = isolationOf(server)
   let isSplit = options.known?.split ?? false
-  const rule = createIsolation(mode, isSplit, () => eras.last === 'modern')
+  const rule = createIsolation(mode, {
+    isSplit,
+    isCheap: 'url' in server.entry,
+    isStateless: () => eras.last === 'modern',
+  })
   const breaker = createBreaker()
   const settled = createSettled()
   const listed = createSettled()

@@ -13,7 +13,10 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 /** The instances of one server; `refuse`: resources that it cannot be subscribed to. */
-function make(mode: Isolation, { isSplit = false, refuse = [] as readonly string[], isStateless = false } = {}) {
+function make(
+  mode: Isolation,
+  { isSplit = false, refuse = [] as readonly string[], isStateless = false, isCheap = false } = {},
+) {
   const breaker = createBreaker()
   const created: { readonly peer: Client; readonly slot: Slot; readonly opened: FakeInstance[] }[] = []
   const onsplit = vi.fn<() => void>()
@@ -35,7 +38,7 @@ function make(mode: Isolation, { isSplit = false, refuse = [] as readonly string
   const firsts: FakeInstance[] = []
   const primary = slotOf(firsts)
   const instances = createInstances({
-    rule: createIsolation(mode, isSplit),
+    rule: createIsolation(mode, { isSplit, isCheap }),
     primary,
     isStateless: () => isStateless,
     create(peer) {
@@ -91,8 +94,8 @@ describe('who gets which instance', () => {
   })
 
   it('a user and a party of one name are not mixed up', () => {
-    const rule = createIsolation('user', false)
-    expect(rule.keyOf(peerOf('p', user('x')))).not.toBe(createIsolation('session', false).keyOf(peerOf('x')))
+    const rule = createIsolation('user')
+    expect(rule.keyOf(peerOf('p', user('x')))).not.toBe(createIsolation('session').keyOf(peerOf('x')))
   })
 
   describe('what one party declares differently from request to request', () => {
@@ -114,17 +117,27 @@ describe('who gets which instance', () => {
       expect(created.map(({ opened }) => opened[0]?.isClosed)).toEqual([true, true])
     })
 
-    it('user: a user whose calls are one party can be asked for roots; the first instance is for the others', () => {
-      const { instances, primary } = make('user')
+    it('user: the calls of a user that are one party have what they declare; the first instance is for all else', () => {
+      const { instances, primary } = make('user', { isCheap: true })
+      const usual = declaring('alice', { elicitation: {}, sampling: {} })
       const own = instances.slotFor(rooted)
       expect(own).not.toBe(primary)
-      expect(instances.slotFor(plain)).toBe(primary)
+      expect(instances.slotFor(plain)).not.toBe(own)
+      expect(instances.slotFor(plain)).not.toBe(primary)
+      expect(instances.slotFor(usual)).toBe(primary)
       expect(instances.slotFor(rooted)).toBe(own)
       expect(instances.slotFor({ ...rooted, party: 's1' })).toBe(primary)
     })
 
+    it('user: a program that is started costs more than that, and is one for the user', () => {
+      const { instances, primary } = make('user')
+      expect([plain, rooted].map((peer) => instances.slotFor(peer))).toEqual([primary, primary])
+    })
+
     it('makes no difference to a stateless server', () => {
-      const rules = (['user', 'session'] as const).map((mode) => createIsolation(mode, false, () => true))
+      const rules = (['user', 'session'] as const).map((mode) =>
+        createIsolation(mode, { isCheap: true, isStateless: () => true }),
+      )
       for (const rule of rules) expect(rule.keyOf(rooted)).toBe(rule.keyOf(plain))
     })
   })
