@@ -86,8 +86,9 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
   }
 
   /** There are servers that begin a session with whatever request they refuse: nobody else would end it. */
-  function refuseSession({ session, answered }: OpenRequest): void {
-    if (session === undefined || answered || closing) return
+  function refuseSession(underway: OpenRequest): void {
+    const session = underway.session()
+    if (session === undefined || underway.answered() || closing) return
     strays = Promise.all([strays, endSession(session)])
   }
 

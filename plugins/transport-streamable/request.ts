@@ -19,9 +19,9 @@ export interface OpenRequest {
   /** Ends the wait and its stream; the response rejects with `error`. */
   fail(error: ConnectionError): void
   /** The session id that came with the answer. */
-  readonly session: string | undefined
+  session(): string | undefined
   /** Whether a result has come. */
-  readonly answered: boolean
+  answered(): boolean
 }
 
 /**
@@ -131,16 +131,8 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
   }
 
   run().catch(fail)
-  return {
-    response,
-    fail,
-    get session() {
-      return session
-    },
-    get answered() {
-      return answered
-    },
-  }
+  // No getters: this is made for every request (`Hold` says what they cost).
+  return { response, fail, session: () => session, answered: () => answered }
 }
 
 /** An error that names no request answers the only one that was asked here. */
