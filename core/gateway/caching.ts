@@ -20,14 +20,13 @@ export function cachingOf(result: JsonObject): Caching | undefined {
 /** How long a list may be kept that these servers contribute to: as the strictest of them says (2026-07-28 server/utilities/caching). */
 export function mergeCaching(kind: ListKind, sources: Iterable<Source>): Caching {
   let merged: Caching | undefined
-  for (const { caching } of sources) {
-    const own = caching?.[kind] ?? UNKEPT
-    merged = merged === undefined ? own : stricter(merged, own)
-  }
+  for (const { caching } of sources) merged = stricter(merged, caching?.[kind] ?? UNKEPT)
   return merged ?? UNKEPT
 }
 
-function stricter(one: Caching, other: Caching): Caching {
+/** What holds for two answers together; the first of several has none before it. */
+export function stricter(one: Caching | undefined, other: Caching): Caching {
+  if (one === undefined) return other
   const isPublic = one.cacheScope === 'public' && other.cacheScope === 'public'
   return { ttlMs: Math.min(one.ttlMs, other.ttlMs), cacheScope: isPublic ? 'public' : 'private' }
 }

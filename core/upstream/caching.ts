@@ -15,15 +15,6 @@ export function readCaching({ ttlMs, cacheScope }: JsonObject): Caching {
   }
 }
 
-/** What holds for two answers together. */
-export function stricter(one: Caching | undefined, other: Caching): Caching {
-  if (one === undefined) return other
-  return {
-    ttlMs: Math.min(one.ttlMs, other.ttlMs),
-    cacheScope: one.cacheScope === 'public' ? other.cacheScope : 'private',
-  }
-}
-
 /** When (ms) a list must be read again because nobody would say that it has changed; `undefined`: never. */
 export function rereadAfter(
   { face, about }: Pick<Instance, 'face' | 'about'>,

@@ -13,6 +13,7 @@ import {
   type RpcRequest,
 } from '../wire/jsonrpc.ts'
 import { isLegacyVersion, NEWEST_LEGACY } from '../wire/versions.ts'
+import { readAbout } from './about.ts'
 import { createAsks, type Asked } from './asks.ts'
 import { CLIENT_INFO } from './capabilities.ts'
 import { concernsAll, eventOf } from './events.ts'
@@ -127,7 +128,7 @@ export function legacyFace(options: LegacyOptions): UpstreamFace {
 
   async function start(signal: AbortSignal): Promise<About> {
     const params = { protocolVersion: NEWEST_LEGACY, capabilities: options.capabilities, clientInfo: CLIENT_INFO }
-    about = readAbout(await own('initialize', params, signal))
+    about = aboutOf(await own('initialize', params, signal))
     await connection.send(notification('notifications/initialized'))
     return about
   }
@@ -169,15 +170,10 @@ function completes(about: About | undefined): boolean {
   return about === undefined || about.protocolVersion === '2024-11-05' || about.capabilities.completions !== undefined
 }
 
-function readAbout(result: JsonObject): About {
-  const { protocolVersion, capabilities, serverInfo, instructions } = result
+function aboutOf(result: JsonObject): About {
+  const { protocolVersion, serverInfo } = result
   if (typeof protocolVersion !== 'string' || !isLegacyVersion(protocolVersion)) {
     throw new Error(`initialize answered with protocol version ${JSON.stringify(protocolVersion)}, which is not known`)
   }
-  return {
-    protocolVersion,
-    capabilities: isObject(capabilities) ? capabilities : {},
-    serverInfo: isObject(serverInfo) ? serverInfo : {},
-    ...(typeof instructions === 'string' ? { instructions } : undefined),
-  }
+  return readAbout(protocolVersion, result, serverInfo)
 }

@@ -1,10 +1,11 @@
 import { reasonOf, RpcError } from '../errors.ts'
 import { LOCAL_USER } from '../auth.ts'
+import { stricter } from '../gateway/caching.ts'
 import type { Call, Method } from '../gateway/call.ts'
 import { EMPTY_LISTS, type Caching, type ListKind, type Lists } from '../gateway/source.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
-import { readCaching, stricter } from './caching.ts'
+import { readCaching } from './caching.ts'
 import { SHARED_CAPABILITIES } from './capabilities.ts'
 import type { About, UpstreamFace } from './face.ts'
 
@@ -52,22 +53,17 @@ async function readList(reader: ListReader, kind: ListKind): Promise<readonly Js
   const { method, key } = LISTS[kind]
   const items: JsonObject[] = []
   let caching: Caching | undefined
-  let cursor: string | undefined
+  let last: JsonObject = {}
   try {
-    for (let page = 0; page < PAGE_CAP; page++) {
-      const outcome = await reader.face.call(ownCall(method, cursor === undefined ? {} : { cursor }, reader.signal))
-      const result = outcome.result as JsonObject
-      const { [key]: part, nextCursor } = result
+    for await (const page of readPages(reader.face.call, method, reader.signal)) {
+      const part = page[key]
       if (!Array.isArray(part)) throw new Error(`the answer has no "${key}" list`)
       items.push(...part)
-      if (reader.face.era === 'modern') caching = stricter(caching, readCaching(result))
-      if (typeof nextCursor !== 'string') {
-        reader.oncaching?.(kind, caching)
-        return distinct(reader, kind, items)
-      }
-      cursor = nextCursor
+      if (reader.face.era === 'modern') caching = stricter(caching, readCaching(page))
+      last = page
     }
-    reader.warn(`${method}: more than ${PAGE_CAP} pages, the rest is left out`)
+    if (hasMore(last)) reader.warn(`${method}: more than ${PAGE_CAP} pages, the rest is left out`)
+    else reader.oncaching?.(kind, caching)
   } catch (error) {
     if (reader.signal.aborted || isGone(error)) throw error
     // Templates came later than resources: a server without them simply does not know the method.
@@ -76,6 +72,25 @@ async function readList(reader: ListReader, kind: ListKind): Promise<readonly Js
     if (!unknown && reader.known[kind].length > 0) return reader.known[kind]
   }
   return distinct(reader, kind, items)
+}
+
+/** The answers to a list request, page by page, up to the cap: the last one then still has a cursor. Rejects as the call does. */
+export async function* readPages(
+  call: UpstreamFace['call'],
+  method: Method,
+  signal: AbortSignal,
+): AsyncGenerator<JsonObject, void> {
+  let params: JsonObject = {}
+  for (let count = 0; count < PAGE_CAP; count++) {
+    const page = (await call(ownCall(method, params, signal))).result as JsonObject
+    yield page
+    if (!hasMore(page)) return
+    params = { cursor: page.nextCursor }
+  }
+}
+
+function hasMore({ nextCursor }: JsonObject): boolean {
+  return typeof nextCursor === 'string'
 }
 
 function isGone(error: unknown): boolean {

@@ -17,16 +17,14 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from '../wire/jsonrpc.ts'
-import { mirrorParams, paramHeadersOf } from '../wire/param-headers.ts'
+import { mirrorParams } from '../wire/param-headers.ts'
 import { MODERN_VERSIONS } from '../wire/versions.ts'
-import { abortable } from './abortable.ts'
+import { readAbout } from './about.ts'
 import { capabilitiesOf, CLIENT_INFO } from './capabilities.ts'
-import { startDeadline } from './deadline.ts'
 import { createDeclared } from './declared.ts'
 import { concernsAll, eventOf } from './events.ts'
 import type { About, UpstreamEvent, UpstreamFace } from './face.ts'
 import { createListening } from './listening.ts'
-import { ownCall, PAGE_CAP } from './lists.ts'
 import { readOutcome } from './modern-outcome.ts'
 import type { Patience } from './patience.ts'
 import { createRequests, ownRequest, resultOf, rpcError, type RequestsOptions } from './requests.ts'
@@ -42,22 +40,16 @@ export interface ModernOptions extends RequestsOptions {
 }
 
 const VERSION = MODERN_VERSIONS[0]
-/** Longest that a call waits for a new list of tools, in ms. */
-const RELIST = 10_000
 
 /** Speaks 2026-07-28 to one server: every request stands for itself, and nothing is remembered between two. */
 export function modernFace(options: ModernOptions): UpstreamFace {
   const { connection, name, logger } = options
-  const declared = createDeclared()
-  declared.learn({}, { tools: options.tools })
+  const declared = createDeclared({ tools: options.tools, isHttp: connection.perRequestStream, logger, call })
   const requests = createRequests(options, listen, () => !connection.perRequestStream)
   const listening = createListening({ ...options, request: own, onmessage: (message) => hear(message, undefined) })
-  /** Tools that were dropped, by name: one warning each. */
-  const dropped = new Set<string>()
   /** Calls about which the server has said something: it has begun to carry them out. */
   const begun = new WeakSet<Call>()
   let lastId = 0
-  let relisting: Promise<void> | undefined
   let hasAsked = false
 
   connection.onmessage = (message, party) => {
@@ -129,14 +121,14 @@ export function modernFace(options: ModernOptions): UpstreamFace {
     let response = await send(call, headers)
     if (headers !== undefined && isMismatch(response)) response = (await mend(call, headers)) ?? response
     if (isFailure(response)) throw failed(response.error, call) ?? rpcError(response.error)
-    const result = call.method === 'tools/list' ? learn(call.params, response.result) : response.result
+    const result = call.method === 'tools/list' ? declared.learn(call.params, response.result) : response.result
     return readOutcome(name, call.method, result)
   }
 
   /** Sends a call once more where its tool is not what it was when it was listed: only then was it refused unseen. */
   async function mend(call: Call, sent: Record<string, string>): Promise<RpcResponse | undefined> {
     if (call.method !== 'tools/call' || begun.has(call)) return undefined
-    await relist(call.signal)
+    await declared.relist(call.signal)
     const headers = headersOf(call)
     if (isSame(headers, sent)) return undefined
     options.onevent({ kind: 'tools' })
@@ -161,45 +153,6 @@ export function modernFace(options: ModernOptions): UpstreamFace {
     return new RpcError(ErrorCode.InternalError, message, { requestId })
   }
 
-  /** The tools of a page; over HTTP without those whose headers cannot be told (streamable-http). */
-  function learn(params: JsonObject, result: JsonObject): JsonObject {
-    declared.learn(params, result)
-    const { tools } = result
-    if (!connection.perRequestStream || !Array.isArray(tools)) return result
-    const usable = tools.filter((tool) => !isObject(tool) || paramHeadersOf(tool) !== undefined || drop(tool))
-    return usable.length === tools.length ? result : { ...result, tools: usable }
-  }
-
-  function drop({ name: tool }: JsonObject): false {
-    if (typeof tool !== 'string' || dropped.has(tool)) return false
-    dropped.add(tool)
-    logger.warn(`tool "${tool}" is left out: its "x-mcp-header" declarations break the rules`)
-    return false
-  }
-
-  /** Reads the list of tools anew, once for all who need it. Fails silently: the call says what is wrong. */
-  function relist(signal: AbortSignal): Promise<void> {
-    relisting ??= startRelisting()
-    return abortable(relisting, signal)
-  }
-
-  async function startRelisting(): Promise<void> {
-    const deadline = startDeadline(RELIST)
-    await readTools(deadline.signal).catch(() => {})
-    deadline.clear()
-    relisting = undefined
-  }
-
-  async function readTools(signal: AbortSignal): Promise<void> {
-    let params: JsonObject = {}
-    for (let page = 0; page < PAGE_CAP; page++) {
-      // As the lists of the proxy are read: a tool may be there only for those who can be asked.
-      const { kind, result } = await call(ownCall('tools/list', params, signal))
-      if (kind !== 'complete' || typeof result.nextCursor !== 'string') return
-      params = { cursor: result.nextCursor }
-    }
-  }
-
   /** A request of the proxy's own. */
   function own(
     method: string,
@@ -215,7 +168,7 @@ export function modernFace(options: ModernOptions): UpstreamFace {
   return {
     era: 'modern',
     async start(signal) {
-      const about = readAbout(options.discovered ?? resultOf(await own('server/discover', {}, signal)))
+      const about = aboutOf(options.discovered ?? resultOf(await own('server/discover', {}, signal)))
       await listening.begin(about.capabilities, signal)
       return about
     },
@@ -241,16 +194,12 @@ function isMismatch(response: RpcResponse): boolean {
   return isFailure(response) && response.error.code === ErrorCode.HeaderMismatch
 }
 
-function readAbout({ supportedVersions, capabilities, instructions, _meta }: JsonObject): About {
-  if (!Array.isArray(supportedVersions) || !supportedVersions.includes(VERSION)) {
-    const message = `server/discover answered with the protocol versions ${JSON.stringify(supportedVersions)}`
-    throw new RpcError(ErrorCode.UnsupportedProtocolVersion, message)
+/** Throws `RpcError` where the server does not name this version. */
+function aboutOf(discovered: JsonObject): About {
+  const { supportedVersions, _meta } = discovered
+  if (Array.isArray(supportedVersions) && supportedVersions.includes(VERSION)) {
+    return readAbout(VERSION, discovered, isObject(_meta) ? _meta[Meta.serverInfo] : undefined)
   }
-  const serverInfo = isObject(_meta) ? _meta[Meta.serverInfo] : undefined
-  return {
-    protocolVersion: VERSION,
-    capabilities: isObject(capabilities) ? capabilities : {},
-    serverInfo: isObject(serverInfo) ? serverInfo : {},
-    ...(typeof instructions === 'string' ? { instructions } : undefined),
-  }
+  const message = `server/discover answered with the protocol versions ${JSON.stringify(supportedVersions)}`
+  throw new RpcError(ErrorCode.UnsupportedProtocolVersion, message)
 }

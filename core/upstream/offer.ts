@@ -48,7 +48,7 @@ export function createOffer(options: OfferOptions): Offer {
   let known = options.known !== undefined
   let caching: CachingOfLists = {}
   const rereads = createRereads((from, kind) => changed(from, [kind]))
-  const gathered = createGathered((from, kind) => changed(from, [kind]))
+  const gathered = createGathered(options.signal, (from, kind) => changed(from, [kind]))
   let queue = Promise.resolve()
   const waiting = new Map<Instance, Set<ListKind>>()
 

@@ -1,22 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createListeners } from '../../../core/downstream/listen.ts'
 import type { GatewayEvent } from '../../../core/gateway/gateway.ts'
 import type { Source } from '../../../core/gateway/source.ts'
 import { node, openLegacy, openProxy, postModern } from '../../harness.ts'
-import { messageReader, openAsked, openFaces, type Faces } from '../../fixtures/core/faces.ts'
+import { facesPerTest, messageReader, openAsked } from '../../fixtures/core/faces.ts'
 import { logOf, peerOf, sourceOf, toolsOf, userWith, watchedSource } from '../../fixtures/core/source.ts'
 
 const TAG = 'io.modelcontextprotocol/subscriptionId'
 
-const opened: Faces[] = []
-afterEach(async () => void (await Promise.all(opened.splice(0).map((faces) => faces.close()))))
-
-async function open(...args: Parameters<typeof openFaces>): Promise<Faces> {
-  const faces = await openFaces(...args)
-  opened.push(faces)
-  return faces
-}
+const open = facesPerTest()
 
 const make = (refuse?: () => Error | undefined) => ({
   a: watchedSource(
@@ -138,7 +131,6 @@ describe('subscriptions/listen', () => {
     expect(await streams.tools()).toEqual(changed('tools', 'tools'))
     expect(await streams.both()).toEqual(changed('resources', 'both'))
     await faces.close()
-    opened.length = 0
     expect(await streams.tools()).toMatchObject({ id: 'tools', result: { resultType: 'complete' } })
     expect(await streams.one()).toMatchObject({ id: 'one' })
   })
@@ -148,7 +140,6 @@ describe('subscriptions/listen', () => {
     const next = await listen(faces, {}, 'sub')
     await next()
     await faces.close()
-    opened.length = 0
     expect(await next()).toEqual({
       jsonrpc: '2.0',
       id: 'sub',

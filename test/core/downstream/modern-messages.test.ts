@@ -1,19 +1,12 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { complete, type Call } from '../../../core/gateway/call.ts'
 import { messagesOf, postModern } from '../../harness.ts'
-import { openFaces, type Faces } from '../../fixtures/core/faces.ts'
+import { type Faces, facesPerTest } from '../../fixtures/core/faces.ts'
 import { logOf, SETTLED, sourceOf, toolsOf, userWith, watchedSource } from '../../fixtures/core/source.ts'
 
 const LEVEL = 'io.modelcontextprotocol/logLevel'
 
-const opened: Faces[] = []
-afterEach(async () => void (await Promise.all(opened.splice(0).map((faces) => faces.close()))))
-
-async function open(...args: Parameters<typeof openFaces>): Promise<Faces> {
-  const faces = await openFaces(...args)
-  opened.push(faces)
-  return faces
-}
+const open = facesPerTest()
 
 describe('the log of a call', () => {
   const calls: Call[] = []

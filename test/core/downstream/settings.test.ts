@@ -1,20 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { RpcError } from '../../../core/errors.ts'
 import { complete, type Call } from '../../../core/gateway/call.ts'
 import { memoryStore } from '../../../core/store.ts'
 import { messagesOf } from '../../harness.ts'
-import { asSession, openAsked, openFaces, type Faces } from '../../fixtures/core/faces.ts'
+import { asSession, facesPerTest, openAsked } from '../../fixtures/core/faces.ts'
 import { logOf, sourceOf, toolsOf, watchedSource, type Refuse } from '../../fixtures/core/source.ts'
 
-const opened: Faces[] = []
-afterEach(async () => void (await Promise.all(opened.splice(0).map((faces) => faces.close()))))
-
-async function open(...args: Parameters<typeof openFaces>): Promise<Faces> {
-  const faces = await openFaces(...args)
-  opened.push(faces)
-  return faces
-}
+const open = facesPerTest()
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
 const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'a_talk' } }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fakeInstance } from '../../fixtures/core/instance.ts'
-import { readCaching, rereadAfter, stricter } from '../../../core/upstream/caching.ts'
+import { stricter } from '../../../core/gateway/caching.ts'
+import { readCaching, rereadAfter } from '../../../core/upstream/caching.ts'
 
 describe('what a result says about keeping it', () => {
   it.each([

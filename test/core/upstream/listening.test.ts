@@ -170,17 +170,21 @@ function scripted({ perRequestStream = true } = {}) {
       notification('notifications/subscriptions/acknowledged', { notifications: { resourceSubscriptions: uris } }),
     )
   const count = (wanted: number) => until(() => asked.length >= wanted)
-  return { listening, asked, settles, events, told, delays, acknowledge, count, silences: () => silences }
+  /** Opens the first stream. */
+  async function begin(): Promise<void> {
+    const begun = listening.begin(both, never)
+    await count(1)
+    acknowledge(0)
+    await begun
+  }
+  return { begin, listening, asked, settles, events, told, delays, acknowledge, count, silences: () => silences }
 }
 const both = { tools: { listChanged: true }, resources: { subscribe: true } }
 
 describe('listening', () => {
   it('keeps the old stream until the new one is acknowledged, and hears each word once', async () => {
-    const { listening, asked, told, acknowledge, count } = scripted()
-    const begun = listening.begin(both, never)
-    await count(1)
-    acknowledge(0)
-    await begun
+    const { begin, listening, asked, told, acknowledge, count } = scripted()
+    await begin()
     const watching = listening.watch(wish('a'), never)
     await count(2)
     expect(asked[0]!.signal.aborted).toBe(false)
@@ -201,11 +205,8 @@ describe('listening', () => {
   })
 
   it('stays with the old stream when the new one fails', async () => {
-    const { listening, asked, settles, told, acknowledge, count } = scripted()
-    const begun = listening.begin(both, never)
-    await count(1)
-    acknowledge(0)
-    await begun
+    const { begin, listening, asked, settles, told, count } = scripted()
+    await begin()
     const watching = listening.watch(wish('a'), never)
     await count(2)
     settles[1]!.reject(new RpcError(-32000, 'full'))
@@ -216,11 +217,8 @@ describe('listening', () => {
   })
 
   it('tries again, ever more slowly, and suspects a server that cannot be reached', async () => {
-    const { listening, asked, settles, delays, events, acknowledge, count, silences } = scripted()
-    const begun = listening.begin(both, never)
-    await count(1)
-    acknowledge(0)
-    await begun
+    const { begin, listening, asked, settles, delays, events, acknowledge, count, silences } = scripted()
+    await begin()
     settles[0]!.resolve(success(1, {}))
     await count(2)
     settles[1]!.reject(new ConnectionError('refused', { delivered: false, lost: false }))
@@ -238,11 +236,8 @@ describe('listening', () => {
   })
 
   it('tries again when the new stream ends as soon as it is acknowledged', async () => {
-    const { listening, settles, events, acknowledge, count } = scripted()
-    const begun = listening.begin(both, never)
-    await count(1)
-    acknowledge(0)
-    await begun
+    const { begin, listening, settles, events, acknowledge, count } = scripted()
+    await begin()
     settles[0]!.resolve(success(1, {}))
     await count(2)
     acknowledge(1)
@@ -255,11 +250,8 @@ describe('listening', () => {
   })
 
   it('ends with a connection that is lost, and with close', async () => {
-    const { listening, asked, settles, acknowledge, count, delays } = scripted()
-    const begun = listening.begin(both, never)
-    await count(1)
-    acknowledge(0)
-    await begun
+    const { begin, listening, asked, settles, delays } = scripted()
+    await begin()
     settles[0]!.reject(new ConnectionError('exited', { delivered: true, lost: true }))
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(asked).toHaveLength(1)
