@@ -10,8 +10,8 @@ interface Ban {
 const HOMES: Readonly<Record<string, string>> = {
   c12: 'core/config/load.ts',
   listhen: 'core/http/server.ts',
-  jose: 'plugins/auth-oauth/**',
-  chokidar: 'core/watch.ts',
+  jose: 'plugins/auth-oauth/** and plugins/auth-oidc/**',
+  chokidar: 'plugins/reload/**',
 }
 
 const NO_PLUGIN: Ban = {
@@ -77,6 +77,8 @@ export default defineConfig({
     imports('core/config/load.ts', [NO_PLUGIN], ['c12']),
     imports('core/http/server.ts', [NO_PLUGIN, NO_UPSTREAM], ['listhen']),
     imports('plugins/**', [ONLY_INDEX, NO_INNER_FILES]),
+    imports('plugins/auth-oauth/**', [ONLY_INDEX, NO_INNER_FILES], ['jose']),
+    imports('plugins/auth-oidc/**', [ONLY_INDEX, NO_INNER_FILES], ['jose']),
     {
       files: ['test/**'],
       rules: {

@@ -1,3 +1,4 @@
+import type { AuthError } from './errors.ts'
 import type { Awaitable } from './plugin.ts'
 
 /** Who is calling. */
@@ -7,8 +8,12 @@ export interface Principal {
   /** For the operator's log; never in errors to clients. */
   readonly email?: string
   readonly name?: string
+  /** The identity provider's own id of the user (OpenID Connect `sub`). */
+  readonly subject?: string
   /** The OAuth client the request came through. */
   readonly client?: string
+  /** The login the request came through: what its provider can end. */
+  readonly login?: string
   readonly roles: readonly string[]
   /** What the principal may do; absent: everything. Set by the kernel from the `access` slot. */
   readonly permissions?: Permissions
@@ -27,10 +32,18 @@ export interface AuthProvider {
   authenticate(request: Request): Awaitable<Principal | undefined>
   /** Headers of the 401 given when no provider knows the caller. */
   challenge?(request: Request): Readonly<Record<string, string>>
+  /** Whether a principal of this provider may keep the streams it has open; asked now and then. Absent: yes. */
+  isActive?(principal: Principal): Awaitable<boolean>
+  /** The `access` policy refuses a principal of this provider: ends its login and says how to answer. Absent: 403. */
+  refuse?(principal: Principal, request: Request): Awaitable<AuthError>
 }
 
-/** Fills slot `access`: `undefined` refuses the principal (403). */
+/** Fills slot `access`: who may use the proxy, and what of it. Asked for every request, so it must be quick. */
 export interface AccessPolicy {
+  /**
+   * `undefined` refuses the principal. The same object as long as nothing has changed. Throws `AuthError` 503 while the
+   * policy cannot say.
+   */
   permissions(principal: Principal): Awaitable<Permissions | undefined>
 }
 

@@ -64,13 +64,13 @@ export class ConnectionError extends Error implements ConnectionFailure {
   }
 }
 
-/** The request may not pass: `status` 401 (who are you?) or 403 (not you). */
+/** The request may not pass: `status` 401 (who are you?), 403 (not you) or 503 (nobody can say for now). */
 export class AuthError extends Error {
   readonly code = 'ERR_PROXY_AUTH'
-  readonly status: 401 | 403
+  readonly status: 401 | 403 | 503
   /** Response headers, `WWW-Authenticate` among them (RFC 6750 §3). */
   readonly headers: Readonly<Record<string, string>>
-  constructor(status: 401 | 403, message: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(status: 401 | 403 | 503, message: string, headers: Readonly<Record<string, string>> = {}) {
     super(message)
     this.name = 'AuthError'
     this.status = status

@@ -10,6 +10,7 @@ export type {
   UntypedConfig,
   UrlEntry,
 } from './config/define.ts'
+export { pathVariableOf, variableOf } from './config/variable.ts'
 export { DEFAULT_PLUGINS, resolveConfig } from './config/resolve.ts'
 export type { ResolveOptions } from './config/resolve.ts'
 export { backoff, doubling, sleep } from './backoff.ts'
@@ -31,6 +32,7 @@ export type { Middleware } from './middleware.ts'
 export { definePlugin } from './plugin.ts'
 export type {
   Awaitable,
+  Caller,
   Command,
   Contribution,
   Plugin,
@@ -60,6 +62,7 @@ export { createPipe } from './upstream/pipe.ts'
 export type { Pipe, PipeEnds } from './upstream/pipe.ts'
 export type { BackoffOptions } from './backoff.ts'
 export { EXIT } from './cli/exit.ts'
+export { BodyTooLarge, readBody } from './http/body.ts'
 export { createStore, memoryStore } from './store.ts'
 export type { StoreOptions, SweepableStore } from './store.ts'
 export { createKernel } from './kernel.ts'

@@ -1,28 +1,34 @@
 import type { ConsolaInstance } from 'consola'
+import type { Permissions } from './auth.ts'
 import { checkExposure, isLoopback } from './config/exposure.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { legacyDownstream } from './downstream/legacy.ts'
 import { modernDownstream } from './downstream/modern.ts'
 import { createSessions } from './downstream/sessions.ts'
-import { ProxyError, reasonOf } from './errors.ts'
+import { reasonOf } from './errors.ts'
+import { createCallLog } from './call-log.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { keepNames } from './gateway/kept-names.ts'
 import { createHookRunner } from './hooks.ts'
 import { createApp } from './http/app.ts'
 import { createAuthenticator } from './http/authenticate.ts'
 import { createEndpoint } from './http/endpoint.ts'
+import { proveKeys } from './key-proof.ts'
 import { createKeys } from './keys.ts'
 import { createLogger } from './logger.ts'
 import type { Command, Plugin, PluginContext } from './plugin.ts'
 import { createProcessGroups } from './process-groups.ts'
-import { resolvePlugin, resolvePlugins } from './resolve.ts'
+import { resolvePlugins } from './resolve.ts'
 import { createScope, type Scope } from './scope.ts'
 import { loadSecrets } from './secret.ts'
-import { fillSlots, type Contributed, type Slots } from './slots.ts'
+import { setUp } from './set-up.ts'
+import { createStandingStreams, type StandingStreams } from './standing-streams.ts'
 import { createStore, type SweepableStore } from './store.ts'
 import { laterStore } from './store/later.ts'
 import type { UpstreamStatus } from './status.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
+import { createUserLabel } from './user-label.ts'
+import { watchPath } from './watch.ts'
 
 /** A running proxy without a port: plugins set up, servers known, requests answered by `fetch`. */
 export interface Kernel {
@@ -47,6 +53,8 @@ export interface Kernel {
 export interface KernelOptions {
   /** Absent: one as the configuration says, on stderr. */
   readonly logger?: ConsolaInstance
+  /** False: it is only made for a command of a plugin. Default: true. */
+  readonly serving?: boolean
   /** How a plugin may end the process; absent: it is logged and ignored. */
   readonly exit?: (code: number, reason: string) => void
 }
@@ -55,6 +63,9 @@ export interface KernelOptions {
 const SWEEP = 3_600_000
 /** How long (ms) one part may take to close. A connection has 5 s of its own. */
 const CLOSE_PATIENCE = 6000
+
+/** What anybody may do who is recognised, where nothing fills the slot `access`. */
+const EVERYTHING: Permissions = Object.freeze({ allowedTools: Object.freeze(['*']) })
 
 /** Sets everything up without network or port. Throws `ProxyError`; what was set up by then is disposed in reverse. */
 export async function createKernel(config: ResolvedConfig, options: KernelOptions = {}): Promise<Kernel> {
@@ -70,25 +81,35 @@ export async function createKernel(config: ResolvedConfig, options: KernelOption
 
 async function assemble(
   config: ResolvedConfig,
-  { logger, exit }: KernelOptions & { logger: ConsolaInstance },
+  { logger, exit, serving = true }: KernelOptions & { logger: ConsolaInstance },
   scope: Scope,
 ): Promise<Kernel> {
   const keys = createKeys(await loadSecrets({ secret: config.secret, dataDir: config.dataDir, logger }))
   const end = new AbortController()
   scope.defer('signal', () => end.abort())
   const storage = laterStore()
+  /** Plugins may want a recheck before there is anything to look at. */
+  let standing: StandingStreams | undefined
+  const userLabel = createUserLabel(config.log, keys)
   const contextOf = (plugin: Plugin): PluginContext => ({
     config,
     keys,
     logger: logger.withTag(plugin.name),
     storage: storage.of(plugin.name),
     signal: end.signal,
+    serving,
     exit: exit ?? ((code, reason) => logger.error(`plugin "${plugin.name}" asked to exit with ${code}: ${reason}`)),
+    watch: (path, on) => serving && scope.defer(`watch ${path}`, watchPath(path, on)),
+    permissions: (principal) => (slots.access ? slots.access.permissions(principal) : EVERYTHING),
+    recheck: () => void standing?.recheck(),
+    userLabel,
   })
 
   const { slots, driver } = await setUp(await resolvePlugins(config), config, contextOf, scope)
   checkExposure(config, slots.auth.length > 0)
-  storage.fill(driver, keys)
+  // Before anybody may write: what another key ring has sealed stays as it is.
+  await proveKeys(createStore(driver, { namespace: 'ring', logger }), keys)
+  storage.fill(driver, keys, logger)
   const store = createStore(driver, { keys, namespace: 'core', logger })
   scope.defer('sweep', sweepRegularly(store, logger))
   const hooks = createHookRunner(slots.hooks, logger)
@@ -120,13 +141,17 @@ async function assemble(
     sources: upstreams,
     names,
     middleware: slots.middleware,
+    oncall: createCallLog({ logger, userLabel, authenticated: slots.auth.length > 0 }),
     logger,
     firstListWait: config.limits.firstListWait,
   })
   const sessions = createSessions({ keys, store, life: config.limits.sessionLife })
-  const legacy = legacyDownstream({ gateway, sessions, hooks, logger })
+  const authenticator = createAuthenticator(slots.auth, slots.access)
+  const streams = (standing = createStandingStreams(authenticator.isCurrent))
+  scope.defer('standing streams', streams.stop)
+  const legacy = legacyDownstream({ gateway, sessions, hooks, standing: streams, logger })
   const oneParty = slots.auth.length > 0 || isLoopback(config.host)
-  const modern = modernDownstream({ gateway, keys, oneParty, logger })
+  const modern = modernDownstream({ gateway, keys, standing: streams, oneParty, logger })
   scope.defer('upstreams', () => upstreams.close())
   scope.defer('gateway', () => gateway.close())
   scope.defer('sessions', () => legacy.close())
@@ -138,7 +163,7 @@ async function assemble(
   const ready = upstreams.connected.then(() => void (isReady = true))
   const statuses = () => upstreams.all.map(({ status }) => status)
   const endpoint = createEndpoint({
-    authenticate: createAuthenticator(slots.auth, slots.access),
+    authenticate: authenticator.authenticate,
     legacy,
     modern,
     bodyBytes: config.limits.bodyBytes,
@@ -167,37 +192,6 @@ async function assemble(
       closing = true
       return scope.close()
     },
-  }
-}
-
-/** Sets plugins up in order; `storage-fs` joins where nothing else fills `storage`. */
-async function setUp(
-  plugins: readonly Plugin[],
-  config: ResolvedConfig,
-  contextOf: (plugin: Plugin) => PluginContext,
-  scope: Scope,
-): Promise<{ slots: Slots; driver: NonNullable<Slots['storage']> }> {
-  const contributed: Contributed[] = []
-  const add = async (plugin: Plugin): Promise<void> => {
-    const contribution = await setUpOne(plugin, contextOf(plugin))
-    if (contribution.dispose) scope.defer(`plugin "${plugin.name}"`, () => contribution.dispose?.())
-    contributed.push({ name: plugin.name, contribution })
-  }
-  for (const plugin of plugins) await add(plugin)
-  if (!contributed.some(({ contribution }) => contribution.storage)) {
-    await add(await resolvePlugin('storage-fs', config.rootDir))
-  }
-  const slots = fillSlots(contributed)
-  if (slots.storage === undefined) throw new ProxyError('ERR_PROXY_PLUGIN', 'no plugin fills the slot "storage"')
-  return { slots, driver: slots.storage }
-}
-
-async function setUpOne(plugin: Plugin, context: PluginContext) {
-  try {
-    return (await plugin.setup(context)) ?? {}
-  } catch (error) {
-    const code = (error as { code?: unknown }).code === 'ERR_PROXY_CONFIG' ? 'ERR_PROXY_CONFIG' : 'ERR_PROXY_PLUGIN'
-    throw new ProxyError(code, `plugin "${plugin.name}" failed to set up: ${reasonOf(error)}`, { cause: error })
   }
 }
 

@@ -17,7 +17,7 @@ const DEBUG = 4
 /** A log on standard error: one line per record, whatever the message holds. Objects among the arguments become fields. */
 export function createLogger(options: LoggerOptions): ConsolaInstance {
   const stream = options.stream ?? process.stderr
-  const write = (line: string) => void stream.write(`${line}\n`)
+  const write = options.stream === undefined ? writeSoon : (line: string) => void stream.write(`${line}\n`)
   const paint = stream.isTTY && !process.env.NO_COLOR
   const level = levelOf(options.level)
   return createConsola({
@@ -26,6 +26,23 @@ export function createLogger(options: LoggerOptions): ConsolaInstance {
     throttle: 0,
     reporters: [options.format === 'json' ? jsonReporter(write) : prettyReporter(write, paint)],
   })
+}
+
+let waiting: string | undefined
+
+/**
+ * Lines of one moment go to standard error together: each write to a pipe or a file waits for the system, and every call has a
+ * line. What is still there when the process ends is written then.
+ */
+function writeSoon(line: string): void {
+  if (waiting === undefined) process.on('exit', flush)
+  if (!waiting) setImmediate(flush)
+  waiting = `${waiting ?? ''}${line}\n`
+}
+
+function flush(): void {
+  if (waiting) process.stderr.write(waiting)
+  waiting = ''
 }
 
 function levelOf(name: string): number {
@@ -45,7 +62,7 @@ function jsonReporter(write: (line: string) => void): ConsolaReporter {
         ...(stacks.length > 0 && options.level >= DEBUG ? { stack: stacks.join('\n') } : {}),
       }
       // Twice: the first keeps these keys in front, the second lets no field stand in for them.
-      write(stringify({ ...line, ...fields, ...line }, { ...line, fields: shown(fields) }))
+      write(stringify({ ...line, ...fields, ...line }, () => ({ ...line, fields: shown(fields) })))
     },
   }
 }
@@ -138,11 +155,11 @@ function shown(value: unknown): string {
 }
 
 /** JSON escapes line breaks by itself; what it cannot write (cycles, bigint) is shown as text. */
-function stringify(whole: Record<string, unknown>, instead: Record<string, unknown>): string {
+function stringify(whole: Record<string, unknown>, instead: () => Record<string, unknown>): string {
   try {
     return printable(JSON.stringify(whole))
   } catch {
-    return printable(JSON.stringify(instead))
+    return printable(JSON.stringify(instead()))
   }
 }
 

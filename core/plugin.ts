@@ -1,5 +1,5 @@
 import type { ConsolaInstance } from 'consola'
-import type { AccessPolicy, AuthProvider } from './auth.ts'
+import type { AccessPolicy, AuthProvider, Permissions, Principal } from './auth.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import type { Hooks } from './hooks.ts'
 import type { Keys } from './keys.ts'
@@ -42,7 +42,19 @@ export interface Route {
   readonly method?: string
   /** A path, with rou3 patterns (`/files/:id`). */
   readonly path: string
-  handler(request: Request): Awaitable<Response>
+  /**
+   * Which web pages may use it. `known` (default): this machine's, Claude's and those of `MCP_ALLOWED_ORIGINS`; any other is
+   * refused. `any`: every page may read the answer (CORS `*`, without credentials). `none`: no page may read it, and
+   * whether one may send to it is for the handler to decide.
+   */
+  readonly cors?: 'known' | 'any' | 'none'
+  handler(request: Request, from: Caller): Awaitable<Response>
+}
+
+/** Where a request came from. */
+export interface Caller {
+  /** IP address of the client: behind a trusted proxy what that says (`X-Forwarded-For`), else the peer; absent without a network. */
+  readonly address?: string
 }
 
 /** A word of the command line: runs after set-up, without a listener; resolves the exit code. */
@@ -62,8 +74,21 @@ export interface PluginContext {
   readonly keys: Keys
   /** Aborted when the kernel closes. */
   readonly signal: AbortSignal
+  /** False for a command of the command line: nothing listens, nothing is watched, and only the command has something to say. */
+  readonly serving: boolean
   /** Ends the process in order, with this exit code. */
   readonly exit: (code: number, reason: string) => void
+  /**
+   * Calls `on` after the file at `path` has changed, appeared or gone, at most 1 s later; until the kernel closes. Changes
+   * that come together may be told as one.
+   */
+  readonly watch: (path: string, on: () => void) => void
+  /** What the slot `access` says of a principal; with nobody in it everybody may do everything. Usable once every plugin is set up. */
+  readonly permissions: (principal: Principal) => Awaitable<Permissions | undefined>
+  /** Looks again at who has open streams: a login has ended or permissions have changed, and theirs are closed. */
+  readonly recheck: () => void
+  /** How a user appears in the log: e-mail, or with `MCP_LOG_USER=hash` a pseudonym. */
+  readonly userLabel: (user: Pick<Principal, 'id' | 'email'>) => string
 }
 
 /** How a worker ended. */

@@ -30,7 +30,7 @@ export async function showBanner(options: BannerOptions): Promise<void> {
   const footer = footerOf(options)
   if (fits(out, [...table(kernel.upstreams, out), ...footer])) await drawLive(options, footer, settled)
   else await writePlain(options, footer, settled)
-  if (!signal.aborted) out.write(`${bold(out, `ready ${urls.local}`)}\n`)
+  if (!signal.aborted) out.write(`${bold(out, `ready ${kernel.authenticated ? urls.client : urls.local}`)}\n`)
 }
 
 async function drawLive(options: BannerOptions, footer: readonly string[], settled: Promise<void>): Promise<void> {
@@ -81,7 +81,7 @@ function footerOf({ kernel, urls, host }: BannerOptions): readonly string[] {
     ...(kernel.upstreams.length === 0 ? [none] : []),
     '',
     `Listening on ${urls.local}`,
-    ...(kernel.authenticated ? [] : [exposure(host)]),
+    kernel.authenticated ? `Login required: clients know the endpoint as ${urls.client}` : exposure(host),
     `Add it to a client:  claude mcp add --transport http mcp-proxy ${urls.client}`,
     '',
   ]

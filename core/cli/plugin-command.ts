@@ -3,6 +3,8 @@ import { CHECK } from './args.ts'
 import { EXIT } from './exit.ts'
 import type { Settings } from './settings.ts'
 
+const HINT = 'Plugins bring commands along: "users" is there with MCP_AUTH_PROVIDER=local.\n'
+
 /**
  * Runs a command that a plugin adds: after set-up, without a listener and without a server. Resolves its exit code, or 64
  * with a list of what there is. Throws what `createKernel` and the command throw.
@@ -12,7 +14,7 @@ export async function runPluginCommand(
   name: string,
   args: readonly string[],
 ): Promise<number> {
-  const kernel = await createKernel(config, { logger })
+  const kernel = await createKernel(config, { logger, serving: false })
   try {
     const command = kernel.commands.find((known) => known.name === name)
     if (command !== undefined) return await command.run(args)
@@ -20,7 +22,7 @@ export async function runPluginCommand(
       `  ${CHECK}: connect to each server once`,
       ...kernel.commands.map((one) => `  ${one.name}: ${one.description}`),
     ]
-    process.stderr.write(`mcp-proxy-server: unknown command "${name}"; there are:\n${known.join('\n')}\n`)
+    process.stderr.write(`mcp-proxy-server: unknown command "${name}"; there are:\n${known.join('\n')}\n${HINT}`)
     return EXIT.usage
   } finally {
     await kernel.close()

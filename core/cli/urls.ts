@@ -4,15 +4,18 @@ import type { ResolvedConfig } from '../config/resolved.ts'
 export interface Urls {
   /** The endpoint as this machine reaches it. */
   readonly local: string
-  /** The endpoint as clients reach it: under `MCP_BASE_URL` where that is set. */
+  /** The endpoint as clients have to name it: under `MCP_BASE_URL` where that is set, or where logins are bound to it. */
   readonly client: string
 }
 
 /** Where the endpoint is. The bound address counts, since port 0 means any. */
-export function urlsOf(config: Pick<ResolvedConfig, 'baseUrl' | 'port' | 'mcpPath'>, bound: AddressInfo): Urls {
+export function urlsOf(
+  config: Pick<ResolvedConfig, 'baseUrl' | 'baseUrlIsDefault' | 'mcpPath'>,
+  bound: AddressInfo,
+  authenticated: boolean,
+): Urls {
   const local = `http://${reachable(bound.address)}:${bound.port}${config.mcpPath}`
-  const isDefault = config.baseUrl === `http://localhost:${config.port}`
-  return { local, client: isDefault ? local : `${config.baseUrl}${config.mcpPath}` }
+  return { local, client: config.baseUrlIsDefault && !authenticated ? local : `${config.baseUrl}${config.mcpPath}` }
 }
 
 /** "All addresses" is none that can be connected to. */

@@ -61,7 +61,7 @@ async function listen({ config, logger }: Settings, kernel: Kernel, end: End): P
 
 async function run({ config, logger }: Settings, kernel: Kernel, server: HttpServer, end: End): Promise<number> {
   kernel.start()
-  const urls = urlsOf(config, server.address)
+  const urls = urlsOf(config, server.address, kernel.authenticated)
   logger.info(`listening on ${urls.local}`)
   const banner = showBanner({ kernel, urls, host: config.host, signal: end.signal }).catch((error: unknown) => {
     logger.warn(`the banner: ${reasonOf(error)}`)

@@ -2,25 +2,44 @@ import { isIP } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import type { ResolvedConfig } from './resolved.ts'
 
-/**
- * Where to listen when nothing says so. Without auth only this machine may reach the proxy; with auth and a public
- * origin it will be every address, once auth providers exist.
- */
-export function defaultHost(): string {
-  return '127.0.0.1'
+/** Where to listen when nothing says so: every address with auth and a public origin of more than this machine, else only this machine. */
+export function defaultHost({ baseUrl, hasAuth }: { baseUrl: string | undefined; hasAuth: boolean }): string {
+  const isPublic = baseUrl !== undefined && !isLoopback(new URL(baseUrl).hostname)
+  return isPublic && hasAuth ? '0.0.0.0' : '127.0.0.1'
 }
 
 /**
- * Refuses (`ERR_PROXY_CONFIG`) to open the proxy to others while nothing authenticates callers. The kernel asks once it
- * knows whether a plugin fills `auth`.
+ * Refuses (`ERR_PROXY_CONFIG`) to open the proxy to others while nothing authenticates callers, and to authenticate them
+ * where nobody has said under which address they come. The kernel asks once it knows whether a plugin fills `auth`.
  */
-export function checkExposure(config: Pick<ResolvedConfig, 'host' | 'allowUnauthenticated'>, hasAuth: boolean): void {
-  if (hasAuth || config.allowUnauthenticated || isLoopback(config.host)) return
+export function checkExposure(
+  config: Pick<ResolvedConfig, 'host' | 'port' | 'allowUnauthenticated' | 'allowedOrigins' | 'baseUrlIsDefault'>,
+  hasAuth: boolean,
+): void {
+  if (hasAuth) return checkBaseUrl(config)
+  if (config.allowedOrigins.includes('*')) {
+    const advice = 'name the origins, or load an auth plugin'
+    throw new ProxyError('ERR_PROXY_CONFIG', `MCP_ALLOWED_ORIGINS: "*" lets every web page call every tool; ${advice}`)
+  }
+  if (config.allowUnauthenticated || isLoopback(config.host)) return
   throw new ProxyError(
     'ERR_PROXY_CONFIG',
     `MCP_HOST: "${config.host}" is reachable from other machines and nothing authenticates callers; ` +
       'use 127.0.0.1, load an auth plugin, or set MCP_ALLOW_UNAUTHENTICATED=1 if everybody who can connect may call every tool',
   )
+}
+
+function checkBaseUrl({
+  host,
+  port,
+  baseUrlIsDefault,
+}: Pick<ResolvedConfig, 'host' | 'port' | 'baseUrlIsDefault'>): void {
+  if (!baseUrlIsDefault || (isLoopback(host) && port !== 0)) return
+  const why = isLoopback(host)
+    ? 'port 0 is a different one each time'
+    : `clients reach "${host}" under a public address`
+  const what = 'set it to the address that clients use, such as https://mcp.example.com'
+  throw new ProxyError('ERR_PROXY_CONFIG', `MCP_BASE_URL: missing; ${why}, and logins are bound to it; ${what}`)
 }
 
 /** Whether a host name or address (brackets of IPv6 allowed) can only be reached from this machine. */

@@ -62,20 +62,31 @@ export function resolveConfig(config: Config | UntypedConfig, options: ResolveOp
   const port = flags['--port'] ?? variables.MCP_PORT ?? checked.port
   const dataDir = flags['--data-dir'] ?? variables.MCP_DATA_DIR
   const list = options.servers ?? listOf(checked, options.source ?? NOWHERE)
+  const baseUrl = baseUrlOf(checked, variables, options.source ?? NOWHERE)
+  const plugins = pluginsOf(checked.plugins, variables.MCP_AUTH_PROVIDER)
+  const authPlugin = authPluginOf(variables.MCP_AUTH_PROVIDER)
   return {
     rootDir,
+    typedIn,
+    env,
     dataDir: dataDir === undefined ? resolve(rootDir, checked.dataDir) : resolve(typedIn, dataDir),
     files: options.files ?? [],
-    host: flags['--host'] ?? variables.MCP_HOST ?? checked.host ?? defaultHost(),
+    host:
+      flags['--host'] ??
+      variables.MCP_HOST ??
+      checked.host ??
+      defaultHost({ baseUrl, hasAuth: plugins.map(nameOf).some(isAuthName) }),
     port,
-    baseUrl: baseUrlOf(checked, variables, options.source ?? NOWHERE) ?? `http://localhost:${port}`,
+    baseUrl: baseUrl ?? `http://localhost:${port}`,
+    baseUrlIsDefault: baseUrl === undefined,
     mcpPath: mcpPathOf(variables.MCP_PATH_PREFIX ?? checked.pathPrefix),
     allowUnauthenticated: variables.MCP_ALLOW_UNAUTHENTICATED ?? checked.allowUnauthenticated,
     allowedHosts: [...checked.allowedHosts, ...(variables.MCP_ALLOWED_HOSTS ?? [])],
     allowedOrigins: [...checked.allowedOrigins, ...(variables.MCP_ALLOWED_ORIGINS ?? [])],
     trustedProxies: [...checked.trustedProxies, ...(variables.MCP_TRUSTED_PROXIES ?? [])],
     secret: secretOf(variables, typedIn) ?? checked.secret,
-    plugins: pluginsOf(checked.plugins, variables.MCP_AUTH_PROVIDER),
+    plugins,
+    ...(authPlugin !== undefined && { authPlugin }),
     servers: readServers(list, { env, rootDir, prefix: checked.prefix }),
     nameLimit: checked.nameLimit,
     limits: checked.limits,
@@ -127,6 +138,15 @@ function pluginsOf(listed: readonly PluginSpec[] | undefined, provider: Variable
   const names = new Set(plugins.map(nameOf))
   const wanted = provider === undefined ? [] : AUTH_PLUGINS[provider]
   return [...plugins, ...wanted.filter((name) => !names.has(name))]
+}
+
+function authPluginOf(provider: Variables['MCP_AUTH_PROVIDER']): string | undefined {
+  return provider === undefined ? undefined : (AUTH_PLUGINS[provider][0] ?? 'none')
+}
+
+/** By name, since nothing is loaded yet: the kernel refuses an exposed address when no such plugin fills `auth` in the end. */
+function isAuthName(name: string): boolean {
+  return /(?:^|[/-])auth-/.test(name)
 }
 
 function nameOf(plugin: PluginSpec): string {

@@ -42,6 +42,10 @@ export interface ServerConfig {
 export interface ResolvedConfig {
   /** Where relative plugin names are looked up: the folder of the main file. */
   readonly rootDir: string
+  /** Where relative paths in variables start: the folder the command was typed in. */
+  readonly typedIn: string
+  /** The environment with `.env` in it; plugins read variables of their own here (`variableOf`). Holds secrets: never log it. */
+  readonly env: Readonly<Record<string, string | undefined>>
   readonly dataDir: string
   /** Files this configuration was read from. */
   readonly files: readonly string[]
@@ -49,6 +53,8 @@ export interface ResolvedConfig {
   readonly port: number
   /** Public origin, no trailing slash. */
   readonly baseUrl: string
+  /** Nobody has set `baseUrl`. */
+  readonly baseUrlIsDefault: boolean
   /** `/mcp`, or `/<prefix>/mcp`. */
   readonly mcpPath: string
   readonly allowUnauthenticated: boolean
@@ -58,6 +64,8 @@ export interface ResolvedConfig {
   /** Comma-separated key ring, or undefined: generated into the data folder. */
   readonly secret: string | undefined
   readonly plugins: readonly PluginSpec[]
+  /** The one plugin that `MCP_AUTH_PROVIDER` lets fill `auth`; `none`: no plugin may; absent: the variable is not set. */
+  readonly authPlugin?: string
   readonly servers: readonly ServerConfig[]
   /** Longest exposed name. */
   readonly nameLimit: number

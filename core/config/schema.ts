@@ -28,8 +28,8 @@ export const allowedHost = match(
   'expected "host" or "host:port", without scheme or path',
 )
 export const origin = match(
-  /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#]+$/i,
-  'expected an origin such as "https://example.com", without a path',
+  /^(?:\*|[a-z][a-z0-9+.-]*:\/\/[^\s/?#]+)$/i,
+  'expected an origin such as "https://example.com", without a path, or "*"',
 )
 export const proxyRange = z.string().refine(isRange, { error: 'expected an IP address or a CIDR range' })
 export const pathPrefix = match(

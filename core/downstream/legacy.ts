@@ -4,6 +4,7 @@ import type { Principal } from '../auth.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { HookRunner } from '../hooks.ts'
 import { problem, rpcProblem } from '../http/errors.ts'
+import type { StandingStreams } from '../standing-streams.ts'
 import { version } from '../version.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { asMessage, isRequest, success, type JsonObject, type RpcMessage, type RpcRequest } from '../wire/jsonrpc.ts'
@@ -23,12 +24,13 @@ export interface LegacyFaceOptions {
   readonly gateway: Gateway
   readonly sessions: Sessions
   readonly hooks: HookRunner
+  readonly standing: StandingStreams
   readonly logger: ConsolaInstance
 }
 
 /** The session-based revisions 2024-11-05 to 2025-11-25 over Streamable HTTP. */
 export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
-  const { gateway, sessions, hooks, logger } = options
+  const { gateway, sessions, hooks, standing, logger } = options
   const settings = createSettings({ gateway, sessions, logger })
   const shelf = new Shelf()
   const calls = createSessionCalls({ gateway, settings, shelf, logger })
@@ -85,7 +87,7 @@ export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
       return problem(406, 'not_acceptable', 'GET answers with text/event-stream only.')
     }
     const lastEventId = request.headers.get('last-event-id') ?? undefined
-    return openGetStream({ gateway, shelf, session, principal, lastEventId })
+    return openGetStream({ gateway, standing, shelf, session, principal, lastEventId })
   }
 
   async function end(session: Session, principal: Principal): Promise<Response> {

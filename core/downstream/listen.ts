@@ -1,6 +1,7 @@
 import { FastResponse } from 'srvx'
 import type { Peer } from '../gateway/call.ts'
 import type { Gateway, GatewayEvent, Subscription } from '../gateway/gateway.ts'
+import type { StandingStreams } from '../standing-streams.ts'
 import { Meta, withMeta } from '../wire/envelope.ts'
 import {
   isObject,
@@ -30,7 +31,10 @@ export interface Listeners {
   close(): void
 }
 
-export function createListeners(gateway: Pick<Gateway, 'subscribe'>): Listeners {
+export function createListeners(
+  gateway: Pick<Gateway, 'subscribe'>,
+  standing: Pick<StandingStreams, 'add'>,
+): Listeners {
   const open = new Set<() => void>()
 
   return {
@@ -60,9 +64,11 @@ export function createListeners(gateway: Pick<Gateway, 'subscribe'>): Listeners 
       const channel: Channel = openChannel(() => {
         subscription.close()
         open.delete(end)
+        forget()
         request.signal.removeEventListener('abort', leave)
         onend()
       })
+      const forget = standing.add(peer.principal, end)
       request.signal.addEventListener('abort', leave, { once: true })
       if (request.signal.aborted) leave()
       else open.add(end)

@@ -5,6 +5,7 @@ import type { Peer } from '../gateway/call.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { problem, rpcProblem } from '../http/errors.ts'
 import type { Keys } from '../keys.ts'
+import type { StandingStreams } from '../standing-streams.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import type { Envelope } from '../wire/envelope.ts'
 import {
@@ -31,6 +32,7 @@ import { checkEnvelope, checkLogLevel } from './validate.ts'
 export interface ModernFaceOptions {
   readonly gateway: Gateway
   readonly keys: Keys
+  readonly standing: StandingStreams
   /** Whether calls of one principal may share what a server says: false where several people look like one. */
   readonly oneParty: boolean
   readonly logger: ConsolaInstance
@@ -40,8 +42,8 @@ export interface ModernFaceOptions {
 const DISCOVERY_LIFE = 3_600_000
 
 /** The stateless revision 2026-07-28 over Streamable HTTP: every request stands for itself. */
-export function modernDownstream({ gateway, keys, oneParty, logger }: ModernFaceOptions): DownstreamFace {
-  const listeners = createListeners(gateway)
+export function modernDownstream({ gateway, keys, standing, oneParty, logger }: ModernFaceOptions): DownstreamFace {
+  const listeners = createListeners(gateway, standing)
   const calls = createModernCalls({ gateway, keys, logger, onend: leave })
 
   async function handle(request: Request, body: unknown, principal: Principal): Promise<Response> {

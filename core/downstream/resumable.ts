@@ -1,10 +1,8 @@
 import { FastResponse } from 'srvx'
-import type { Principal } from '../auth.ts'
-import type { Gateway } from '../gateway/gateway.ts'
 import { openChannel, openStandingChannel, primingEvent, STREAM_HEADERS, type Channel } from './channel.ts'
 import type { EventLog } from './event-log.ts'
 import { EventStore, type Place } from './event-store.ts'
-import { openSessionStream } from './session-stream.ts'
+import { openSessionStream, type SessionStreamOptions } from './session-stream.ts'
 import type { Session } from './session.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -22,11 +20,8 @@ export function openCallStream(session: Session, shelf: Shelf): Channel {
 }
 
 /** A GET of a session. */
-export interface Get {
-  readonly gateway: Gateway
+export interface Get extends SessionStreamOptions {
   readonly shelf: Shelf
-  readonly session: Session
-  readonly principal: Principal
   readonly lastEventId: string | undefined
 }
 
@@ -34,17 +29,18 @@ export interface Get {
  * Answers a GET with the stream that the last event id is of, from there on; without one, and with one that leads
  * nowhere, with the standing stream (2025-11-25 basic/transports#Resumability and Redelivery).
  */
-export function openGetStream({ gateway, shelf, session, principal, lastEventId }: Get): Response {
+export function openGetStream(get: Get): Response {
+  const { shelf, session, lastEventId } = get
   const events = (session.events ??= new EventStore(shelf))
   const place = lastEventId === undefined ? undefined : events.find(lastEventId)
   if (place === undefined || place.isStanding) {
-    return openSessionStream(gateway, session, principal, (onclose) => openStanding(session, events, place, onclose))
+    return openSessionStream(get, (onclose) => openStanding(session, events, place, onclose))
   }
   if (place.log !== undefined) return resume(session, place.log, place.after)
   // A client that has its standing stream, or one that has just got this one in its place, wants nothing else. If the
   // two took over from each other, either would come back for ever.
   if (session.stream !== undefined) return nothingMore()
-  return openSessionStream(gateway, session, principal, (onclose) => {
+  return openSessionStream(get, (onclose) => {
     return openStandingChannel(onclose, isPrimed(session) ? primingEvent(events.strayId()) : undefined)
   })
 }

@@ -2,6 +2,7 @@ import { FastResponse } from 'srvx'
 import type { Principal } from '../auth.ts'
 import type { Peer } from '../gateway/call.ts'
 import type { Gateway, GatewayEvent } from '../gateway/gateway.ts'
+import type { StandingStreams } from '../standing-streams.ts'
 import { notification, type RpcMessage, type RpcNotification } from '../wire/jsonrpc.ts'
 import { askClient } from './asks.ts'
 import { STREAM_HEADERS, type Channel } from './channel.ts'
@@ -9,22 +10,29 @@ import { isAtLeast } from './levels.ts'
 import { listChanged } from './requests.ts'
 import { USUAL_LEVEL, type Session } from './session.ts'
 
+export interface SessionStreamOptions {
+  readonly gateway: Gateway
+  readonly standing: StandingStreams
+  readonly session: Session
+  readonly principal: Principal
+}
+
 /** Opens a session's standing stream: what concerns no call. A second one takes over, since the first is often dead without anyone knowing. */
 export function openSessionStream(
-  gateway: Gateway,
-  session: Session,
-  principal: Principal,
+  { gateway, standing, session, principal }: SessionStreamOptions,
   open: (onclose: () => void) => Channel,
 ): Response {
   const before = session.stream
   const channel = open(() => {
     subscription.close()
+    forget()
     if (session.stream === stream) delete session.stream
   })
   const subscription = gateway.subscribe(peerOf(session, principal), (event) => {
     const message = noticeOf(event)
     if (concerns(session, message)) channel.send(message)
   })
+  const forget = standing.add(principal, () => channel.close())
   const stream = { channel, subscription }
   session.stream = stream
   if (session.uris !== undefined) void subscription.set(session.uris)

@@ -50,6 +50,8 @@ export interface GatewayOptions {
   readonly sources: Sources
   readonly names: { readonly tools: Names; readonly prompts: Names }
   readonly middleware: readonly Middleware[]
+  /** Told of each call that has ended: how long it took (ms) and what it failed with. */
+  readonly oncall?: ((call: Call, took: number, error?: unknown) => void) | undefined
   readonly logger: ConsolaInstance
   /** How long lists and unknown names wait for servers on their first connect, in ms. */
   readonly firstListWait: number
@@ -138,7 +140,10 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return {
     mayCall,
-    call: compose(options.middleware, (call) => handlers[call.method](call)),
+    call: told(
+      compose(options.middleware, (call) => handlers[call.method](call)),
+      options.oncall,
+    ),
     tool: (principal, name) => (allowedNames(principal)(name) ? merged.catalogue.tool(name)?.item : undefined),
     checkResource: async (principal, uri) => void (await ofResource(principal, uri)),
     subscribe: (peer, on) => subscriptions.open(peer, on),
@@ -158,6 +163,22 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     settled: async () => (sources.pending ? sources.settled(options.firstListWait) : undefined),
     close: () => subscriptions.close(),
+  }
+}
+
+/** The same carrier, with somebody told of each call's end. */
+function told(carry: Handler, oncall: GatewayOptions['oncall']): Handler {
+  if (oncall === undefined) return carry
+  return async (call) => {
+    const began = performance.now()
+    try {
+      const outcome = await carry(call)
+      oncall(call, performance.now() - began)
+      return outcome
+    } catch (error) {
+      oncall(call, performance.now() - began, error)
+      throw error
+    }
   }
 }
 

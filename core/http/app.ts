@@ -2,11 +2,12 @@ import { H3, HTTPError, type HTTPMethod } from 'h3'
 import type { ConsolaInstance } from 'consola'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import { reasonOf } from '../errors.ts'
-import type { Route } from '../plugin.ts'
+import type { Caller, Route } from '../plugin.ts'
 import type { UpstreamStatus } from '../status.ts'
 import { ENDPOINT_METHODS, wrongMethod } from './endpoint.ts'
+import { createCallers } from './caller.ts'
 import { problem } from './errors.ts'
-import { createGuard } from './guard.ts'
+import { createGuard, type Guard } from './guard.ts'
 import { health, readiness } from './health.ts'
 
 export interface AppOptions {
@@ -17,6 +18,8 @@ export interface AppOptions {
   readonly isReady: () => boolean
   readonly logger: ConsolaInstance
 }
+
+const OPEN_METHODS = 'GET, HEAD, POST, OPTIONS'
 
 /** Every HTTP route of the proxy, behind one guard. */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
@@ -37,17 +40,42 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   app.all('/readyz', ({ req }) =>
     isRead(req) ? readiness(options.statuses(), options.isReady()) : wrongMethod('GET, HEAD'),
   )
-  for (const route of options.routes) {
-    const handler = guarded((request) => Promise.resolve(route.handler(request)))
-    if (route.method === undefined) app.all(route.path, handler)
-    else app.on(route.method.toUpperCase() as HTTPMethod, route.path, handler)
-  }
+  const callers = createCallers(config.trustedProxies)
+  for (const route of options.routes) mount(app, route, guard, callers)
+  // HEAD goes with GET (RFC 9110 §9.1), unless a plugin has a route of its own for it: the first one counts.
+  for (const route of options.routes) if (isGet(route)) mount(app, route, guard, callers, 'HEAD')
   // Not the default 404: its body repeats the URL, query and all.
   app.all(
     '/**',
     guarded(() => problem(404, 'not_found', 'Nothing is served at this path.')),
   )
   return async (request) => app.fetch(request)
+}
+
+/** A plugin's route, open to the web pages it says. */
+function mount(
+  app: H3,
+  route: Route,
+  guard: Guard,
+  callers: (request: Request) => Caller,
+  method = route.method,
+): void {
+  const { path, cors = 'known' } = route
+  const handler = async ({ req }: { req: Request }): Promise<Response> => {
+    const refused = cors === 'known' ? guard.check(req) : guard.checkHost(req)
+    if (refused !== undefined) return refused
+    if (cors === 'any' && req.method === 'OPTIONS') return guard.open(guard.preflight(req, OPEN_METHODS))
+    const response = await route.handler(req, callers(req))
+    if (cors === 'none') return response
+    return cors === 'any' ? guard.open(response) : guard.expose(req, response)
+  }
+  if (method === undefined) return void app.all(path, handler)
+  app.on(method.toUpperCase() as HTTPMethod, path, handler)
+  if (cors === 'any') app.on('OPTIONS', path, handler)
+}
+
+function isGet({ method }: Route): boolean {
+  return method?.toUpperCase() === 'GET'
 }
 
 function isRead({ method }: Request): boolean {

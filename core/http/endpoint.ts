@@ -1,5 +1,6 @@
 import type { ConsolaInstance } from 'consola'
 import type { Principal } from '../auth.ts'
+import type { Awaitable } from '../plugin.ts'
 import { isAuthError, reasonOf } from '../errors.ts'
 import type { DownstreamFace } from '../downstream/face.ts'
 import { eraOf } from '../downstream/era.ts'
@@ -8,13 +9,16 @@ import { BodyTooLarge, readBody } from './body.ts'
 import { problem, rpcProblem } from './errors.ts'
 
 export interface EndpointOptions {
-  readonly authenticate: (request: Request) => Principal | Promise<Principal>
+  readonly authenticate: (request: Request) => Awaitable<Principal>
   readonly legacy: DownstreamFace
   readonly modern: DownstreamFace
   /** Largest request body, in bytes. */
   readonly bodyBytes: number
   readonly logger: ConsolaInstance
 }
+
+/** What a refusal is called in its body. */
+const AUTH_ERRORS = { 401: 'invalid_token', 403: 'access_denied', 503: 'temporarily_unavailable' } as const
 
 /** Methods the endpoint knows; the modern era has POST only. */
 export const ENDPOINT_METHODS = 'POST, GET, DELETE, OPTIONS'
@@ -28,13 +32,7 @@ export function createEndpoint(options: EndpointOptions): (request: Request) => 
       if (request.method !== 'GET' && request.method !== 'DELETE') return wrongMethod(ENDPOINT_METHODS)
       return await options[eraOf(request.headers, undefined)].handle(request, undefined, principal)
     } catch (error) {
-      if (isAuthError(error))
-        return problem(
-          error.status,
-          error.status === 401 ? 'invalid_token' : 'access_denied',
-          error.message,
-          error.headers,
-        )
+      if (isAuthError(error)) return problem(error.status, AUTH_ERRORS[error.status], error.message, error.headers)
       options.logger.error(`${request.method} failed: ${reasonOf(error)}`, error)
       return rpcProblem(500, ErrorCode.InternalError, 'Internal error')
     }

@@ -19,6 +19,6 @@ export function problem(
 export function rpcProblem(status: number, code: number, message: string, id: RpcId | null = null): Response {
   return new FastResponse(JSON.stringify(failure(id, { code, message })), {
     status,
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
   })
 }

@@ -5,11 +5,17 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 /** Web pages that may talk to the endpoint besides those of this machine: Claude's. */
 const KNOWN_ORIGINS = ['https://claude.ai', 'https://claude.com']
 
+const EXPOSED = 'mcp-session-id, www-authenticate, retry-after, x-request-id'
+
 /** Says no to requests that a foreign web page may have caused; `undefined` lets a request pass. */
 export interface Guard {
   check(request: Request): Response | undefined
+  /** The first half of it: only the name the request was sent to. */
+  checkHost(request: Request): Response | undefined
   /** Adds what an allowed web page needs to read the answer (CORS); other answers come back as they are. */
   expose(request: Request, response: Response): Response
+  /** Lets any web page read an answer that needs no credentials of a browser's (CORS). */
+  open(response: Response): Response
   /** Answers a CORS preflight. */
   preflight(request: Request, methods: string): Response
 }
@@ -22,14 +28,21 @@ export function createGuard(config: ResolvedConfig): Guard {
     config.baseUrl,
     ...config.allowedOrigins.map((origin) => origin.toLowerCase()),
   ])
-  const allowedOrigin = (origin: string) => origins.has(origin) || LOOPBACK.has(hostnameOf(origin))
+  // `null` is what pages without an origin send (sandboxed frames, files): never a known one.
+  const allowedOrigin = (origin: string) =>
+    origins.has(origin) || LOOPBACK.has(hostnameOf(origin)) || (origins.has('*') && origin !== 'null')
+
+  function checkHost(request: Request): Response | undefined {
+    const host = request.headers.get('host')
+    if (host === null || hosts.has(bareHost(host))) return undefined
+    return problem(421, 'misdirected_request', 'This host name is not served here; add it to MCP_ALLOWED_HOSTS.')
+  }
 
   return {
+    checkHost,
     check(request) {
-      const host = request.headers.get('host')
-      if (host !== null && !hosts.has(bareHost(host))) {
-        return problem(421, 'misdirected_request', 'This host name is not served here; add it to MCP_ALLOWED_HOSTS.')
-      }
+      const misdirected = checkHost(request)
+      if (misdirected !== undefined) return misdirected
       const origin = request.headers.get('origin')
       if (origin !== null && !allowedOrigin(origin.toLowerCase())) {
         return problem(
@@ -43,11 +56,17 @@ export function createGuard(config: ResolvedConfig): Guard {
     expose(request, response) {
       const origin = request.headers.get('origin')
       if (origin === null) return response
-      const headers = new Headers(response.headers)
-      headers.set('access-control-allow-origin', origin)
-      headers.set('access-control-expose-headers', 'mcp-session-id, www-authenticate, x-request-id')
-      headers.append('vary', 'Origin')
-      return new Response(response.body, { status: response.status, headers })
+      return withHeaders(response, (headers) => {
+        headers.set('access-control-allow-origin', origin)
+        headers.set('access-control-expose-headers', EXPOSED)
+        headers.append('vary', 'Origin')
+      })
+    },
+    open(response) {
+      return withHeaders(response, (headers) => {
+        headers.set('access-control-allow-origin', '*')
+        headers.set('access-control-expose-headers', EXPOSED)
+      })
     },
     preflight(request, methods) {
       const wanted = request.headers.get('access-control-request-headers')
@@ -62,6 +81,12 @@ export function createGuard(config: ResolvedConfig): Guard {
       })
     },
   }
+}
+
+function withHeaders(response: Response, change: (headers: Headers) => void): Response {
+  const headers = new Headers(response.headers)
+  change(headers)
+  return new Response(response.body, { status: response.status, headers })
 }
 
 function bareHost(host: string): string {

@@ -1,9 +1,10 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { H3, toNodeHandler } from 'h3'
 import { listen as listhen } from 'listhen'
 import { sleep } from '../backoff.ts'
 import { ProxyError, reasonOf } from '../errors.ts'
+import { problem } from './errors.ts'
 import { addressOf, bindProblem } from './port.ts'
 
 export interface ServerOptions {
@@ -27,6 +28,12 @@ export interface HttpServer {
 
 /** Idle connections outlive those of a load balancer (usually 60 s), else it meets a closed one and answers 502. */
 const KEEP_ALIVE = 65_000
+
+/**
+ * Paths that are read as other ones: dot segments, backslashes. No client sends them, but they could get past what a proxy before
+ * this one forbids.
+ */
+const OTHER_PATH = /^[^?#]*(?:\\|\/(?:\.|%2e){1,2}(?:[/?#]|$))/i
 
 /** How often (ms) a closing listener looks for connections that became idle. */
 const STEP = 20
@@ -85,12 +92,36 @@ async function bind(options: ServerOptions): Promise<Server> {
 
 /** srvx's adapter, which h3 brings: it hands over a lazy request and writes the response straight to Node's. */
 function nodeHandler({ fetch, onerror }: ServerOptions): ReturnType<typeof toNodeHandler> {
-  const guarded = (request: Request): Promise<Response> =>
-    fetch(request).catch((error: unknown) => {
+  const guarded = async (request: Request): Promise<Response> => {
+    try {
+      if (OTHER_PATH.test(nodeOf(request).req?.url ?? '')) {
+        return problem(404, 'not_found', 'Nothing is served at this path.')
+      }
+      const response = await fetch(request)
+      return response.status === 401 || response.status === 403 ? spellChallenge(request, response) : response
+    } catch (error) {
       onerror(`${request.method} ${new URL(request.url).pathname}`, error)
       return new Response(null, { status: 500 })
-    })
+    }
+  }
   return toNodeHandler(Object.assign(new H3(), { fetch: guarded }))
+}
+
+/** Node's side of a request, as srvx tells it. */
+function nodeOf(request: Request): { readonly req?: IncomingMessage; readonly res?: ServerResponse } {
+  return (request as { readonly runtime?: { readonly node?: ReturnType<typeof nodeOf> } }).runtime?.node ?? {}
+}
+
+/** Some clients know this header by its usual spelling alone. srvx writes every name in lower case, but for what Node was told before. */
+function spellChallenge(request: Request, response: Response): Response {
+  const challenge = response.headers.get('www-authenticate')
+  const told = nodeOf(request).res
+  if (challenge === null || told === undefined) return response
+  told.setHeader('WWW-Authenticate', challenge)
+  // A copy: the headers of what was fetched elsewhere cannot be changed.
+  const headers = new Headers(response.headers)
+  headers.delete('www-authenticate')
+  return new Response(response.body, { status: response.status, headers })
 }
 
 async function close(server: Server, grace: number): Promise<void> {

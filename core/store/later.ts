@@ -1,19 +1,20 @@
 import { ProxyError } from '../errors.ts'
 import type { Keys } from '../keys.ts'
 import type { StorageDriver, Store } from '../storage.ts'
-import { createStore } from '../store.ts'
+import { createStore, type StoreOptions } from '../store.ts'
 
 /** Stores that plugins are handed before any plugin has filled the slot `storage`. */
 export interface LaterStore {
   /** The store of one plugin; using it before `fill` rejects `ERR_PROXY_STORAGE`. */
   of(plugin: string): Store
-  fill(driver: StorageDriver, keys: Keys): void
+  /** `logger` hears of records that cannot be read. */
+  fill(driver: StorageDriver, keys: Keys, logger?: StoreOptions['logger']): void
 }
 
 export function laterStore(): LaterStore {
-  let filled: { driver: StorageDriver; keys: Keys } | undefined
+  let filled: ({ readonly driver: StorageDriver } & StoreOptions) | undefined
   const open = (plugin: string): Store => {
-    if (filled !== undefined) return createStore(filled.driver, { keys: filled.keys, namespace: `plugin-${plugin}` })
+    if (filled !== undefined) return createStore(filled.driver, { ...filled, namespace: `plugin-${plugin}` })
     throw new ProxyError('ERR_PROXY_STORAGE', `plugin "${plugin}": storage is ready after set-up; use it later`)
   }
   return {
@@ -28,6 +29,6 @@ export function laterStore(): LaterStore {
         scan: (collection) => ready().scan(collection),
       }
     },
-    fill: (driver, keys) => void (filled = { driver, keys }),
+    fill: (driver, keys, logger) => void (filled = { driver, keys, ...(logger && { logger }) }),
   }
 }

@@ -6,7 +6,7 @@ import type { Config } from '../../core/config/define.ts'
 import { resolveConfig } from '../../core/config/resolve.ts'
 import { AuthError } from '../../core/errors.ts'
 import { createKernel, type Kernel } from '../../core/kernel.ts'
-import { definePlugin, type Contribution, type Plugin } from '../../core/plugin.ts'
+import { definePlugin, type Contribution, type Plugin, type PluginContext } from '../../core/plugin.ts'
 import { memoryDriver } from '../../core/store/memory.ts'
 import { captureLog, openLegacy, ROOT, servers } from '../harness.ts'
 
@@ -136,6 +136,50 @@ describe('plugins', () => {
     await stores.a?.put('k:1', 'from a')
     expect(await stores.b?.get('k:1')).toBeUndefined()
     expect(await stores.a?.get('k:1')).toBe('from a')
+  })
+
+  test('are handed what the access policy says, and without one everybody may do everything', async () => {
+    const contexts: PluginContext[] = []
+    const asking = (name: string) => definePlugin({ name, setup: (context) => void contexts.push(context) })
+    const permissions = { allowedTools: ['a_*'] }
+    const policy = plugin('policy', { access: { permissions: ({ id }) => (id === 'ada' ? permissions : undefined) } })
+    await kernelOf({ plugins: [asking('early'), policy, asking('late')] })
+    for (const { permissions: ask } of contexts) {
+      expect(await ask({ id: 'ada', roles: [] })).toBe(permissions)
+      expect(await ask({ id: 'eve', roles: [] })).toBeUndefined()
+    }
+    await kernelOf({ plugins: [asking('alone')] })
+    const all = await contexts.at(-1)?.permissions({ id: 'eve', roles: [] })
+    expect(all).toEqual({ allowedTools: ['*'] })
+    // The same as long as nothing changes, like that of a policy.
+    expect(await contexts.at(-1)?.permissions({ id: 'ada', roles: [] })).toBe(all)
+  })
+
+  test('may ask for a recheck at any time, before anything is open and after all is closed', async () => {
+    const contexts: PluginContext[] = []
+    const asking = definePlugin({
+      name: 'asking',
+      setup(context) {
+        contexts.push(context)
+        context.recheck()
+      },
+    })
+    const kernel = await kernelOf({ plugins: [asking] })
+    contexts[0]?.recheck()
+    await kernel.close()
+    contexts[0]?.recheck()
+    expect(contexts).toHaveLength(1)
+  })
+
+  test('name users as the log does', async () => {
+    const labels: string[] = []
+    const naming = definePlugin({
+      name: 'naming',
+      setup: ({ userLabel }) => void labels.push(userLabel({ id: 'ada', email: 'ada@example.com' })),
+    })
+    await kernelOf({ plugins: [naming] })
+    await kernelOf({ plugins: [naming], log: { user: 'hash' } })
+    expect(labels).toEqual(['ada@example.com', expect.stringMatching(/^[\w-]{16}$/)])
   })
 
   test('hear of what happens, and one that throws harms nobody', async () => {

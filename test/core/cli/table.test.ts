@@ -93,10 +93,22 @@ test('what does not fit on the screen is not drawn in place', () => {
 
 test('urls: the bound address, or the public origin where one is set', () => {
   const bound = { address: '0.0.0.0', family: 'IPv4', port: 1234 }
-  const config = { baseUrl: 'http://localhost:0', port: 0, mcpPath: '/mcp' }
-  expect(urlsOf(config, bound)).toEqual({ local: 'http://127.0.0.1:1234/mcp', client: 'http://127.0.0.1:1234/mcp' })
-  expect(urlsOf({ ...config, baseUrl: 'https://x.example' }, { ...bound, address: '::1' })).toEqual({
+  const config = { baseUrl: 'http://localhost:0', baseUrlIsDefault: true, mcpPath: '/mcp' }
+  expect(urlsOf(config, bound, false)).toEqual({
+    local: 'http://127.0.0.1:1234/mcp',
+    client: 'http://127.0.0.1:1234/mcp',
+  })
+  const set = { ...config, baseUrl: 'https://x.example', baseUrlIsDefault: false }
+  expect(urlsOf(set, { ...bound, address: '::1' }, false)).toEqual({
     local: 'http://[::1]:1234/mcp',
     client: 'https://x.example/mcp',
+  })
+  // Somebody wrote down what is the default too: that is where clients are told to go.
+  expect(urlsOf({ ...config, baseUrlIsDefault: false }, bound, false).client).toBe('http://localhost:0/mcp')
+  // Logins are bound to the origin, be it the default one.
+  const login = { ...config, baseUrl: 'http://localhost:8080' }
+  expect(urlsOf(login, bound, true)).toEqual({
+    local: 'http://127.0.0.1:1234/mcp',
+    client: 'http://localhost:8080/mcp',
   })
 })

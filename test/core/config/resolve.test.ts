@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { defineConfig } from '../../../core/config/define.ts'
 import type { Config } from '../../../core/config/define.ts'
-import { checkExposure, isLoopback } from '../../../core/config/exposure.ts'
 import { DEFAULT_PLUGINS, resolveConfig } from '../../../core/config/resolve.ts'
 
 const resolveWith = (env: NodeJS.ProcessEnv, config: Config = {}) => resolveConfig(config, { rootDir: '/x', env })
@@ -10,11 +9,14 @@ const resolveWith = (env: NodeJS.ProcessEnv, config: Config = {}) => resolveConf
 test('an empty configuration has every default', () => {
   expect(resolveWith({ MCP_LOG_FORMAT: 'json' })).toEqual({
     rootDir: '/x',
+    typedIn: '/x',
+    env: { MCP_LOG_FORMAT: 'json' },
     dataDir: '/x/data',
     files: [],
     host: '127.0.0.1',
     port: 8080,
     baseUrl: 'http://localhost:8080',
+    baseUrlIsDefault: true,
     mcpPath: '/mcp',
     allowUnauthenticated: false,
     allowedHosts: [],
@@ -89,6 +91,7 @@ test('every variable reaches its place', () => {
     port: 9000,
     allowUnauthenticated: true,
     baseUrl: 'https://mcp.example.com',
+    baseUrlIsDefault: false,
     mcpPath: '/team/a/mcp',
     secret: 'one,two',
     allowedOrigins: ['https://a.example', 'vscode-webview://b'],
@@ -160,36 +163,24 @@ test.each([
   ['oidc', ['auth-oidc', 'access-users']],
   ['local', ['auth-local', 'access-users']],
   ['none', []],
-])('MCP_AUTH_PROVIDER=%s adds its plugins', (provider, added) => {
-  expect(resolveWith({ MCP_AUTH_PROVIDER: provider }).plugins).toEqual([...DEFAULT_PLUGINS, ...added])
+])('MCP_AUTH_PROVIDER=%s adds its plugins, and the first alone may let callers in', (provider, added) => {
+  const config = resolveWith({ MCP_AUTH_PROVIDER: provider })
+  expect(config.plugins).toEqual([...DEFAULT_PLUGINS, ...added])
+  expect(config.authPlugin).toBe(added[0] ?? 'none')
+})
+
+test.each([
+  [undefined, '/x'],
+  ['/typed', '/typed'],
+  ['rel', join(process.cwd(), 'rel')],
+])('what is typed in %s starts from %s', (typedIn, found) => {
+  const config = resolveConfig({}, { rootDir: '/x', env: {}, ...(typedIn !== undefined && { typedIn }) })
+  expect(config.typedIn).toBe(found)
 })
 
 test('a plugin that is listed already is not added again', () => {
   const plugins = [['auth-local', {}], { name: 'access-users', setup() {} }] as const
   expect(resolveWith({ MCP_AUTH_PROVIDER: 'local' }, { plugins }).plugins).toEqual(plugins)
-})
-
-test('the proxy is not opened to others without auth', () => {
-  const open = { host: '0.0.0.0', allowUnauthenticated: false }
-  expect(() => checkExposure(open, false)).toThrow(/MCP_HOST: "0\.0\.0\.0".*MCP_ALLOW_UNAUTHENTICATED=1/)
-  expect(() => checkExposure(open, false)).toThrow(expect.objectContaining({ code: 'ERR_PROXY_CONFIG' }))
-  expect(() => checkExposure(open, true)).not.toThrow()
-  expect(() => checkExposure({ ...open, allowUnauthenticated: true }, false)).not.toThrow()
-  expect(() => checkExposure({ ...open, host: '127.0.0.1' }, false)).not.toThrow()
-})
-
-test.each([
-  ['localhost', true],
-  ['a.localhost', true],
-  ['127.8.9.1', true],
-  ['::1', true],
-  ['[::1]', true],
-  ['127.evil.example', false],
-  ['::', false],
-  ['0.0.0.0', false],
-  ['192.168.1.2', false],
-])('%s is this machine only: %s', (host, local) => {
-  expect(isLoopback(host)).toBe(local)
 })
 
 test('a missing variable names the server, where, and what to set; a disabled server may lack it', () => {

@@ -7,6 +7,7 @@ import { Reply } from '../../../core/downstream/reply.ts'
 import { RpcError } from '../../../core/errors.ts'
 import type { Call } from '../../../core/gateway/call.ts'
 import type { GatewayEvent } from '../../../core/gateway/gateway.ts'
+import { createStandingStreams } from '../../../core/standing-streams.ts'
 import { failure, notification, success, type JsonObject } from '../../../core/wire/jsonrpc.ts'
 import { ALL, answers, form, never, say, toolsThat, type Work } from '../../fixtures/core/asked.ts'
 import { messageReader, openAsked, openFaces, type Faces } from '../../fixtures/core/faces.ts'
@@ -101,7 +102,10 @@ describe('what nests too deep to be sent', () => {
       say = on
       return { set: async () => new Map(), close: () => {} }
     }
-    const listeners = createListeners({ subscribe })
+    const listeners = createListeners(
+      { subscribe },
+      createStandingStreams(async () => true),
+    )
     const message = {
       jsonrpc: '2.0' as const,
       id: 1,

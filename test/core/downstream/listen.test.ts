@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
+import type { Principal } from '../../../core/auth.ts'
 import { createListeners } from '../../../core/downstream/listen.ts'
-import type { GatewayEvent } from '../../../core/gateway/gateway.ts'
+import type { Gateway, GatewayEvent } from '../../../core/gateway/gateway.ts'
 import type { Source } from '../../../core/gateway/source.ts'
+import { createStandingStreams } from '../../../core/standing-streams.ts'
 import { node, openLegacy, openProxy, postModern } from '../../harness.ts'
 import { facesPerTest, messageReader, openAsked } from '../../fixtures/core/faces.ts'
 import { logOf, peerOf, sourceOf, toolsOf, userWith, watchedSource } from '../../fixtures/core/source.ts'
@@ -164,12 +166,15 @@ describe('subscriptions/listen', () => {
   it('leaves nothing behind, however the stream ends', async () => {
     const ears = new Set<(event: GatewayEvent) => void>()
     let ended = 0
-    const listeners = createListeners({
+    const asked = vi.fn<(principal: Principal) => Promise<boolean>>(async () => true)
+    const standing = createStandingStreams(asked)
+    const gateway: Pick<Gateway, 'subscribe'> = {
       subscribe(_, on) {
         ears.add(on)
         return { set: async () => new Map(), close: () => void ears.delete(on) }
       },
-    })
+    }
+    const listeners = createListeners(gateway, standing)
     const abort = new AbortController()
     const start = (signal: AbortSignal | null) =>
       listeners.listen(
@@ -180,12 +185,16 @@ describe('subscriptions/listen', () => {
       )
     const [, left] = await Promise.all([start(abort.signal), start(null), start(null)])
     expect(ears.size).toBe(3)
+    await standing.recheck()
+    expect(asked).toHaveBeenCalledTimes(3)
     abort.abort()
     await left?.body?.cancel()
     await vi.waitFor(() => expect(ears.size).toBe(1))
     await start(abort.signal)
     listeners.close()
     expect([ears.size, ended]).toEqual([0, 4])
+    await standing.recheck()
+    expect(asked).toHaveBeenCalledTimes(3)
   })
 
   it('and the GET stream of a session tell of the same change of a real server', async () => {

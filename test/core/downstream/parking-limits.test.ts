@@ -9,6 +9,7 @@ import type { Call } from '../../../core/gateway/call.ts'
 import { createGateway } from '../../../core/gateway/gateway.ts'
 import { Names } from '../../../core/gateway/names.ts'
 import { createKeys } from '../../../core/keys.ts'
+import { createStandingStreams } from '../../../core/standing-streams.ts'
 import { notification, type RpcNotification } from '../../../core/wire/jsonrpc.ts'
 import { captureLog, messagesOf } from '../../harness.ts'
 import { ALL, form, never, toolsThat, type Work } from '../../fixtures/core/asked.ts'
@@ -29,7 +30,8 @@ function openFace(work: Work, oneParty = true) {
     logger,
     firstListWait: 1,
   })
-  const face = modernDownstream({ gateway, keys: createKeys(['k'.repeat(32)]), oneParty, logger })
+  const standing = createStandingStreams(async () => true)
+  const face = modernDownstream({ gateway, keys: createKeys(['k'.repeat(32)]), standing, oneParty, logger })
   faces.push(face)
   return { face, released, post: poster(face) }
 }

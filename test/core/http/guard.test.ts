@@ -94,10 +94,85 @@ describe('the Origin check', () => {
   it('lets clients that are no web page pass', () => {
     expect(check({}, { host: 'localhost' })).toBeUndefined()
   })
+
+  it.each([
+    ['https://evil.example.com', undefined],
+    ['http://a.example', undefined],
+    ['vscode-webview://1a2b', undefined],
+    ['https://claude.ai', undefined],
+    // Any page can have no origin: it need only put itself into a sandboxed frame.
+    ['null', 403],
+    ['NULL', 403],
+  ])('with "*" lets pages of every origin pass, not those of none: %s', (origin, status) => {
+    expect(check({ allowedOrigins: ['*'] }, { host: 'localhost', origin })).toBe(status)
+    expect(check({ allowedOrigins: ['https://a.example', '*'] }, { host: 'localhost', origin })).toBe(status)
+  })
+
+  it('with "*" still looks at the host, first', () => {
+    const headers = { host: 'evil.example.com', origin: 'https://evil.example.com' }
+    expect(check({ allowedOrigins: ['*'] }, headers)).toBe(421)
+  })
+})
+
+describe('the host alone', () => {
+  it('is looked at whatever the origin', () => {
+    const guard = createGuard(resolveConfig({}, { env: {} }))
+    const status = (headers: Record<string, string>) =>
+      guard.checkHost(new Request(`${ORIGIN}/page`, { headers }))?.status
+    expect(status({ host: 'localhost', origin: 'https://evil.example.com' })).toBeUndefined()
+    expect(status({ host: 'localhost', origin: 'null' })).toBeUndefined()
+    expect(status({ host: 'evil.example.com' })).toBe(421)
+    expect(status({ host: 'evil.example.com', origin: 'https://claude.ai' })).toBe(421)
+  })
 })
 
 describe('CORS', () => {
   const origin = 'https://claude.ai'
+
+  it('adds to an answer and takes nothing away', async () => {
+    const guard = createGuard(resolveConfig({}, { env: {} }))
+    const request = new Request(`${ORIGIN}/page`, { headers: { origin } })
+    const answer = () => {
+      const headers = new Headers({ vary: 'Accept', 'x-own': '1' })
+      for (const cookie of ['a=1', 'b=2']) headers.append('set-cookie', cookie)
+      return new Response('body', { status: 418, headers })
+    }
+    const plain = answer()
+    expect(guard.expose(new Request(`${ORIGIN}/page`), plain)).toBe(plain)
+    const all = [guard.expose(request, answer()), guard.open(answer())]
+    for (const response of all) {
+      expect([response.status, await response.text()]).toEqual([418, 'body'])
+      expect(response.headers.get('x-own')).toBe('1')
+      expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+      expect(response.headers.get('access-control-allow-credentials')).toBeNull()
+      const readable = response.headers.get('access-control-expose-headers')?.split(', ')
+      expect(readable).toEqual(['mcp-session-id', 'www-authenticate', 'retry-after', 'x-request-id'])
+    }
+    expect(all.map(({ headers }) => headers.get('access-control-allow-origin'))).toEqual([origin, '*'])
+    // What does not depend on the page may be kept for all of them.
+    expect(all.map(({ headers }) => headers.get('vary'))).toEqual(['Accept, Origin', 'Accept'])
+  })
+
+  it('keeps an answer without a body without one', () => {
+    const guard = createGuard(resolveConfig({}, { env: {} }))
+    const request = new Request(`${ORIGIN}/page`, { headers: { origin } })
+    for (const status of [204, 304]) {
+      for (const response of [
+        guard.expose(request, new Response(null, { status })),
+        guard.open(new Response(null, { status })),
+      ]) {
+        expect([response.status, response.body]).toEqual([status, null])
+      }
+    }
+  })
+
+  it('with "*" tells each page of its own name, to be read with what it may send', async () => {
+    const guard = createGuard(resolveConfig({ allowedOrigins: ['*'] }, { env: {} }))
+    const request = new Request(`${ORIGIN}/mcp`, { headers: { origin: 'https://a.example' } })
+    const response = guard.expose(request, guard.preflight(request, 'POST'))
+    expect(response.headers.get('access-control-allow-origin')).toBe('https://a.example')
+    expect(response.headers.get('vary')).toBe('Origin')
+  })
 
   it('answers a preflight with what an allowed page asks for, without asking who it is', async () => {
     const proxy = await openProxy({})

@@ -1,4 +1,4 @@
-import { Server as HttpListener, request as httpRequest } from 'node:http'
+import { Server as HttpListener, request as httpRequest, type IncomingMessage } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
@@ -49,6 +49,37 @@ test('what escapes the handler is a 500 and is reported without query string', a
   expect(response.status).toBe(500)
   expect(await response.text()).toBe('')
   expect(heard).toEqual(['GET /x boom'])
+})
+
+test.each([401, 403])('the challenge of a %i is spelled as every client knows it, and told once', async (status) => {
+  const challenge = 'Bearer realm="x", Basic realm="y"'
+  const server = await serve(async () => {
+    return Response.json({ error: 'no' }, { status, headers: { 'www-authenticate': challenge, 'x-own': '1' } })
+  })
+  const { rawHeaders } = await new Promise<IncomingMessage>((resolve, reject) => {
+    httpRequest(urlOf(server), (answer) => resolve(answer.resume()))
+      .on('error', reject)
+      .end()
+  })
+  const told = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'www-authenticate')
+  expect(told).toEqual(['WWW-Authenticate'])
+  expect(rawHeaders[rawHeaders.indexOf('WWW-Authenticate') + 1]).toBe(challenge)
+  const response = await fetch(urlOf(server))
+  expect([response.status, response.headers.get('x-own')]).toEqual([status, '1'])
+  expect(await response.json()).toEqual({ error: 'no' })
+})
+
+test('a refusal that comes from elsewhere, and cannot be changed, goes through', async () => {
+  const elsewhere = await serve(
+    async () => new Response('no', { status: 401, headers: { 'www-authenticate': 'Basic' } }),
+  )
+  const server = await serve(() => fetch(urlOf(elsewhere)))
+  const response = await fetch(urlOf(server))
+  expect([response.status, response.headers.get('www-authenticate'), await response.text()]).toEqual([
+    401,
+    'Basic',
+    'no',
+  ])
 })
 
 test('a client that goes away aborts the request', async () => {
