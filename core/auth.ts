@@ -36,6 +36,8 @@ export interface AuthProvider {
   isActive?(principal: Principal): Awaitable<boolean>
   /** The `access` policy refuses a principal of this provider: ends its login and says how to answer. Absent: 403. */
   refuse?(principal: Principal, request: Request): Awaitable<AuthError>
+  /** The `access` policy has changed: ends the logins of whom it refuses now, also of those who ask for nothing just now. */
+  review?(): Awaitable<void>
 }
 
 /** Fills slot `access`: who may use the proxy, and what of it. Asked for every request, so it must be quick. */

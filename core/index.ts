@@ -10,6 +10,7 @@ export type {
   UntypedConfig,
   UrlEntry,
 } from './config/define.ts'
+export { didYouMean } from './config/nearest.ts'
 export { pathVariableOf, variableOf } from './config/variable.ts'
 export { DEFAULT_PLUGINS, resolveConfig } from './config/resolve.ts'
 export type { ResolveOptions } from './config/resolve.ts'

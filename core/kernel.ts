@@ -19,6 +19,7 @@ import { createLogger } from './logger.ts'
 import type { Command, Plugin, PluginContext } from './plugin.ts'
 import { createProcessGroups } from './process-groups.ts'
 import { resolvePlugins } from './resolve.ts'
+import { createReview } from './review.ts'
 import { createScope, type Scope } from './scope.ts'
 import { loadSecrets } from './secret.ts'
 import { setUp } from './set-up.ts'
@@ -88,8 +89,9 @@ async function assemble(
   const end = new AbortController()
   scope.defer('signal', () => end.abort())
   const storage = laterStore()
-  /** Plugins may want a recheck before there is anything to look at. */
+  /** What plugins may want before there is anything to look at. */
   let standing: StandingStreams | undefined
+  let review: (() => Promise<void>) | undefined
   const userLabel = createUserLabel(config.log, keys)
   const contextOf = (plugin: Plugin): PluginContext => ({
     config,
@@ -102,6 +104,10 @@ async function assemble(
     watch: (path, on) => serving && scope.defer(`watch ${path}`, watchPath(path, on)),
     permissions: (principal) => (slots.access ? slots.access.permissions(principal) : EVERYTHING),
     recheck: () => void standing?.recheck(),
+    permissionsChanged() {
+      void standing?.recheck()
+      void review?.()
+    },
     userLabel,
   })
 
@@ -148,6 +154,7 @@ async function assemble(
   const sessions = createSessions({ keys, store, life: config.limits.sessionLife })
   const authenticator = createAuthenticator(slots.auth, slots.access)
   const streams = (standing = createStandingStreams(authenticator.isCurrent))
+  review = createReview(slots.auth, logger)
   scope.defer('standing streams', streams.stop)
   const legacy = legacyDownstream({ gateway, sessions, hooks, standing: streams, logger })
   const oneParty = slots.auth.length > 0 || isLoopback(config.host)

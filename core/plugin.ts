@@ -85,8 +85,13 @@ export interface PluginContext {
   readonly watch: (path: string, on: () => void) => void
   /** What the slot `access` says of a principal; with nobody in it everybody may do everything. Usable once every plugin is set up. */
   readonly permissions: (principal: Principal) => Awaitable<Permissions | undefined>
-  /** Looks again at who has open streams: a login has ended or permissions have changed, and theirs are closed. */
+  /** Looks again at who has open streams, and closes those of logins that have ended. */
   readonly recheck: () => void
+  /**
+   * For a plugin that fills `access`: somebody may do less, more or nothing from now on. Their open streams are closed, and
+   * providers end the logins of whom it refuses (`AuthProvider.review`).
+   */
+  readonly permissionsChanged: () => void
   /** How a user appears in the log: e-mail, or with `MCP_LOG_USER=hash` a pseudonym. */
   readonly userLabel: (user: Pick<Principal, 'id' | 'email'>) => string
 }

@@ -1,5 +1,5 @@
 import type { Node } from 'jsonc-parser'
-import { didYouMean } from './nearest.ts'
+import { didYouMean } from '../../core/index.ts'
 import { propertiesOf } from './tree.ts'
 
 /** What users.json says of one user, defaults filled in. */

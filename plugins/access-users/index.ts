@@ -35,7 +35,7 @@ export default function accessUsers(options: AccessUsersOptions = {}): Plugin {
     name: 'access-users',
     apiVersion: 1,
     options: file === undefined ? {} : { file },
-    async setup({ config, logger, watch, signal, recheck, serving, userLabel }) {
+    async setup({ config, logger, watch, signal, permissionsChanged, serving, userLabel }) {
       const path = usersFileOf(config, file)
       const label = (key: string): string => userLabel({ id: key, email: key })
       const list = await createUserList({
@@ -43,7 +43,7 @@ export default function accessUsers(options: AccessUsersOptions = {}): Plugin {
         // A command only wants to say what it has done.
         logger: serving ? logger : { info: logger.debug, warn: logger.debug, error: logger.debug },
         label,
-        onchange: recheck,
+        onchange: permissionsChanged,
         remedy: remedyFor(config, path),
       })
       watch(path, list.touch)

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { readFile, unlink, rename, writeFile } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { readFile, unlink, writeFile } from 'node:fs/promises'
 import { ProxyError, sleep } from '../../core/index.ts'
 import { unless } from './unless.ts'
 
@@ -41,7 +41,7 @@ async function acquire(path: string, token: string, { stale, patience }: LockTim
     const now = performance.now()
     const holds = await holderOf(path)
     if (holds !== holder) [holder, since] = [holds, now]
-    else if (holds !== undefined && now - since >= stale) await takeAway(path)
+    else if (holds !== undefined && now - since >= stale) await takeAway(path, holds)
     if (now - began >= patience) {
       throw new ProxyError(
         'ERR_PROXY_CONFIG',
@@ -61,12 +61,16 @@ async function holderOf(path: string): Promise<string | undefined> {
   return unless(['ENOENT'], readFile(path, 'utf8'))
 }
 
-/** Only one process can move it. Should it be somebody's new one by now, they will notice that they no longer hold it. */
-async function takeAway(path: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`
-  const moved = await unless(
-    ['ENOENT'],
-    rename(path, aside).then(() => true),
-  )
-  if (moved) await unless(['ENOENT'], unlink(aside))
+/**
+ * Only one process at a time may take away a lock of this holder: whoever was late finds another holder. A process that dies in
+ * here leaves a lock that people have to remove.
+ */
+async function takeAway(path: string, holder: string): Promise<void> {
+  const claim = `${path}.${createHash('sha256').update(holder).digest('hex').slice(0, 16)}`
+  if (!(await create(claim, ''))) return
+  try {
+    if ((await holderOf(path)) === holder) await unless(['ENOENT'], unlink(path))
+  } finally {
+    await unlink(claim)
+  }
 }

@@ -8,10 +8,10 @@ import { SCOPE } from './site.ts'
 /** Tokens whose signature was checked already are remembered, up to so many. */
 const REMEMBERED = 10_000
 
-type BearerOptions = Pick<Parts, 'site' | 'accessTokens' | 'logins' | 'end' | 'now'>
+type BearerOptions = Pick<Parts, 'site' | 'accessTokens' | 'logins' | 'end' | 'permissions' | 'now'>
 
 /** Recognises callers by their access token (RFC 6750 §2.1): its signature, then the login it comes from. */
-export function createBearer({ site, accessTokens, logins, end, now }: BearerOptions): AuthProvider {
+export function createBearer({ site, accessTokens, logins, end, permissions, now }: BearerOptions): AuthProvider {
   const checked = new Map<string, AccessClaims>()
   /** One principal for each login, as long as that stays as it is. */
   const principals = new WeakMap<Login, Principal>()
@@ -84,6 +84,17 @@ export function createBearer({ site, accessTokens, logins, end, now }: BearerOpt
     async refuse({ login }) {
       if (login !== undefined) await end(login, 'the user is not on the list')
       return new AuthError(401, 'The access token is no longer valid.', invalidToken(site))
+    },
+
+    async review() {
+      try {
+        for await (const login of logins.all()) {
+          if ((await permissions(newPrincipal(login))) === undefined) await end(login.id, 'the user is not on the list')
+        }
+      } catch (error) {
+        // Nobody can say for now: nothing is over.
+        if (!isProxyError(error, 'ERR_PROXY_AUTH')) throw error
+      }
     },
   }
 }

@@ -56,6 +56,8 @@ export interface Logins {
    * (ms since the epoch). Resolves what is there afterwards.
    */
   change(id: string, change: (login: Login) => Login | undefined, until?: number): Promise<Login | undefined>
+  /** Every living login. */
+  all(): AsyncIterable<Login>
   /** Ends a login at once; resolves it, if there was one. */
   end(id: string): Promise<Login | undefined>
 }
@@ -119,6 +121,10 @@ export function createLogins(store: Store, now: Clock, onend: () => void): Login
       )
       seen.delete(id)
       return after === undefined || isOver(after) ? undefined : after
+    },
+
+    async *all() {
+      for await (const [, login] of store.scan<StoredLogin>('login')) if (!isOver(login)) yield login
     },
 
     async end(id) {

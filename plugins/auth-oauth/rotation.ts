@@ -27,17 +27,23 @@ export async function rotate(parts: Parts, login: Login): Promise<Login> {
   if (source.refresh === undefined || kept === undefined) return advance(parts, login, undefined)
   const by = newId()
   const deadline = now() + PATIENCE
-  for (;;) {
-    const current = await logins.change(id, (seen) => {
-      const isFree = seen.lease === undefined || seen.lease.until <= now()
-      return seen.generation === generation && isFree ? { ...seen, lease: { by, until: now() + LEASE } } : undefined
+  for (; now() < deadline; await sleep(STEP, undefined, { signal: parts.signal })) {
+    // Looked at first: those who wait write nothing.
+    const seen = await logins.find(id)
+    if (seen === undefined) throw ended('the login has ended')
+    if (seen.generation !== generation) return seen
+    if (isHeld(seen, now())) continue
+    const claimed = await logins.change(id, (current) => {
+      const isFree = current.generation === generation && !isHeld(current, now())
+      return isFree ? { ...current, lease: { by, until: now() + LEASE } } : undefined
     })
-    if (current === undefined) throw ended('the login has ended')
-    if (current.generation !== generation) return current
-    if (current.lease?.by === by) return askSource(parts, current, by)
-    if (now() >= deadline) throw busy('another refresh of this login is still under way')
-    await sleep(STEP, undefined, { signal: parts.signal })
+    if (claimed?.lease?.by === by) return askSource(parts, claimed, by)
   }
+  throw busy('another refresh of this login is still under way')
+}
+
+function isHeld({ lease }: Login, time: number): boolean {
+  return lease !== undefined && lease.until > time
 }
 
 async function askSource(parts: Parts, login: Login, lease: string): Promise<Login> {

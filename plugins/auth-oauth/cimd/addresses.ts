@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net'
 
 /**
- * Addresses nobody else's document can be at (IANA special-purpose registries, RFC 6890): this machine, this network, links, and the
- * ways to spell those in IPv6.
+ * Addresses nobody else's document can be at (IANA special-purpose registries, RFC 6890): this machine, this network,
+ * links, and the ways to spell those in IPv6.
  */
 const SPECIAL = new BlockList()
 for (const range of [
@@ -29,7 +29,10 @@ for (const range of [
   SPECIAL.addSubnet(address, Number(bits), 'ipv4')
 }
 
-/** Of IPv6 only global unicast is public, and of that not what carries or stands for something else (6to4, Teredo, documentation …). */
+/**
+ * Of IPv6 only global unicast is public, and of that not what carries or stands for something else (6to4, Teredo,
+ * documentation …).
+ */
 const GLOBAL = new BlockList()
 GLOBAL.addSubnet('2000::', 3, 'ipv6')
 const SPECIAL_6 = new BlockList()

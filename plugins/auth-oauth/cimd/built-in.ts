@@ -1,8 +1,8 @@
 import type { DocumentedClient } from './document.ts'
 
 /**
- * Clients whose documents are where many servers cannot get at them: claude.ai asks computing centres to prove that they are a
- * person. As published; what can be fetched counts more.
+ * Clients whose documents are where many servers cannot get at them: claude.ai asks computing centres to prove that
+ * they are a person. What can be fetched counts more.
  */
 const CLIENTS: readonly Pick<DocumentedClient, 'id' | 'name' | 'redirectUris'>[] = [
   {

@@ -8,9 +8,9 @@ export function isDocumentId(id: string): boolean {
 }
 
 /**
- * The URL of a client id metadata document (draft-ietf-oauth-client-id-metadata-document §3), or why it may not be fetched: https, a
- * public name, the default port, a path, and written just as it would be fetched. `own`: this proxy's host, which serves none; `hosts`: the
- * only ones that count, where given.
+ * The URL of a client id metadata document (draft-ietf-oauth-client-id-metadata-document §3), or why it may not be
+ * fetched: https, a public name, the default port, a path, and written just as it would be fetched. `own`: this proxy's
+ * host, which serves none; `hosts`: the only ones that count, where given.
  */
 export function documentUrl(id: string, own: string, hosts?: readonly string[]): URL | string {
   if (id.length > LONGEST || !/^https:\/\/[\x21-\x7e]+$/.test(id) || /[#\\]/.test(id)) return 'it is no https URL'

@@ -18,7 +18,8 @@ export type DocumentedClient = Omit<Client, 'created'>
 
 /**
  * A client as its metadata document describes it. The document has to name its own URL to the letter, else it could be
- * somebody's copy; a secret cannot be in a public document (draft-ietf-oauth-client-id-metadata-document §4). Throws `DocumentError`.
+ * somebody's copy; a secret cannot be in a public document (draft-ietf-oauth-client-id-metadata-document §4). Throws
+ * `DocumentError`.
  */
 export function clientIn(document: unknown, url: URL): DocumentedClient {
   const parsed = schema.safeParse(document)
@@ -34,7 +35,10 @@ export function clientIn(document: unknown, url: URL): DocumentedClient {
   return { id, ...(name !== undefined && { name }), redirectUris, authMethod: 'none', source: 'cimd' }
 }
 
-/** Whether a client can do without a secret; one that would rather use a key of its own may say that it can (as ChatGPT's does). */
+/**
+ * Whether a client can do without a secret; one that would rather use a key of its own may say that it can (as
+ * ChatGPT's does).
+ */
 function isPublic(method: string | null | undefined, methods: readonly string[] | null | undefined): boolean {
   if (method === 'private_key_jwt') return methods?.includes('none') === true
   return (method ?? 'none') === 'none'

@@ -27,9 +27,10 @@ export type Occasion = 'authorization' | 'token'
 /** Clients whose id is the URL of their metadata. */
 export interface Documents {
   /**
-   * The client of an id, `undefined` where there is none. An authorization wants its document as it is now: `onfetch` runs before
-   * something is really fetched, and may throw to prevent it; a document that cannot be had for the moment is used for a week
-   * more. At the token endpoint nothing is fetched: a public client has nothing to prove, and no outage ends a login.
+   * The client of an id, `undefined` where there is none. An authorization wants its document as it is now: `onfetch`
+   * runs before something is really fetched, and may throw to prevent it; a document that cannot be had for the moment
+   * is used for a week more. At the token endpoint nothing is fetched: a public client has nothing to prove, and no
+   * outage ends a login.
    */
   find(id: string, occasion: Occasion, onfetch?: () => void): Promise<Client | undefined>
   /** Its client got a token. */

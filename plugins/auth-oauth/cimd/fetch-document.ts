@@ -28,8 +28,9 @@ export interface Fetched {
 }
 
 /**
- * Fetches a document of somebody else's choosing: from a public address only, the one that was looked at and no other (no second
- * look-up, no redirect), bounded in size and time. Nothing is open any more when it settles. Rejects `DocumentError`.
+ * Fetches a document of somebody else's choosing: from a public address only, the one that was looked at and no other
+ * (no second look-up, no redirect), bounded in size and time. Nothing is open any more when it settles. Rejects
+ * `DocumentError`.
  */
 export async function fetchDocument(url: URL, options: FetchOptions, end: AbortSignal): Promise<Fetched> {
   const { patience = PATIENCE } = options
@@ -81,7 +82,8 @@ function get(
       path: url.href.slice(url.origin.length),
       ...(port !== undefined && { port }),
       ...(ca !== undefined && { ca }),
-      // A connection of its own, closed afterwards; whose certificate counts even where NODE_TLS_REJECT_UNAUTHORIZED says 0.
+      // A connection of its own, closed afterwards; whose certificate counts even where NODE_TLS_REJECT_UNAUTHORIZED
+      // says 0.
       agent: false,
       rejectUnauthorized: true,
       signal,
@@ -101,7 +103,10 @@ function get(
   })
 }
 
-/** Throws for an answer that cannot hold a document (draft-ietf-oauth-client-id-metadata-document §4: 200 and JSON, nothing else). */
+/**
+ * Throws for an answer that cannot hold a document (draft-ietf-oauth-client-id-metadata-document §4: 200 and JSON,
+ * nothing else).
+ */
 function checkHead({ statusCode = 0, headers }: IncomingMessage): void {
   // Whatever stands between may answer anything; only these two say that there is no such document.
   if (statusCode !== 200) throw new DocumentError(`it answered ${statusCode}`, statusCode !== 404 && statusCode !== 410)

@@ -4,7 +4,10 @@ import type { Clock } from '../clock.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
-/** A client that never got a token is forgotten so long (ms) after its document is no longer fresh: logins under way are over then. */
+/**
+ * A client that never got a token is forgotten so long (ms) after its document is no longer fresh: logins under way are
+ * over then.
+ */
 const UNUSED_LIFE = HOUR
 /** One that did, so long after the last. */
 const USED_LIFE = 90 * DAY

@@ -6,8 +6,9 @@ const PATIENCE = 1000
 const TRIES = 2
 
 /**
- * The addresses of a name, IPv4 first. Asks the name servers itself: `dns.lookup` cannot be called off and is done by few
- * threads, so that names whose servers never answer would hold up every other look-up of the process. `servers`: for tests.
+ * The addresses of a name, IPv4 first. Asks the name servers itself: `dns.lookup` cannot be called off and is done by
+ * few threads, so that names whose servers never answer would hold up every other look-up of the process. `servers`:
+ * for tests.
  */
 export async function resolveName(
   name: string,

@@ -8,9 +8,8 @@ import { lacksChromium, NEEDS_CHROMIUM, openChromium } from '../support/chromium
 import { openLoginProxy, type LoginProxy } from '../support/login-proxy.ts'
 
 const LAUNCHER = join(ROOT, 'node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js')
-const title = lacksChromium ? `the Inspector's web page (skipped: ${NEEDS_CHROMIUM})` : "the Inspector's web page"
 
-describe.skipIf(lacksChromium)(title, () => {
+describe.skipIf(lacksChromium)(`the web page of the Inspector (${NEEDS_CHROMIUM})`, () => {
   let proxy: LoginProxy
   let browser: Browser
 

@@ -33,9 +33,7 @@ async function connect(): Promise<{ client: Client; visits: readonly string[] }>
     if (url === undefined || visits.includes(url)) return
     visits.push(url)
     // The person's part, and the way back to the bridge's own listener.
-    void walkLogin(url, EVE)
-      .then((callback) => fetch(callback))
-      .then((response) => response.arrayBuffer())
+    void walkLogin(url, EVE).then(async (address) => (await fetch(address)).arrayBuffer())
   })
   const client = new Client({ name: 'a client without OAuth', version: '1' })
   await client.connect(transport, { timeout: 25_000 })

@@ -6,9 +6,7 @@ import { EVE } from '../../fixtures/oauth/walk.ts'
 import { lacksChromium, NEEDS_CHROMIUM, openChromium, photograph } from '../support/chromium.ts'
 import { openLoginProxy, type LoginProxy } from '../support/login-proxy.ts'
 
-const title = lacksChromium ? `the pages of a login (skipped: ${NEEDS_CHROMIUM})` : 'the pages of a login'
-
-describe.skipIf(lacksChromium)(title, () => {
+describe.skipIf(lacksChromium)(`the pages of a login (${NEEDS_CHROMIUM})`, () => {
   let proxy: LoginProxy
   let browser: Browser
 

@@ -93,7 +93,7 @@ const V2: Line = {
     const authorizationCode = callback.searchParams.get('code') ?? ''
     const iss = callback.searchParams.get('iss') ?? undefined
     const given = { serverUrl: proxy.url, authorizationCode, ...(iss !== undefined && { iss }) }
-    await authV2(person as unknown as ProviderV2, given as Parameters<typeof authV2>[1])
+    await authV2(person, given)
   },
 }
 

@@ -235,7 +235,7 @@ describe('several at once', () => {
       inside--
       return isHeld()
     }
-    const times = { stale: 200, patience: 20_000 }
+    const times = { stale: 1000, patience: 20_000 }
     const held = await Promise.all(Array.from({ length: 5 }, () => withLock(lock(), work, times)))
     expect(held).toEqual([true, true, true, true, true])
     expect(Math.max(...most)).toBe(1)
