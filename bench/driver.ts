@@ -1,7 +1,7 @@
 /** The load, in a process of its own so that its CPU is nobody's: told over IPC to open sessions and to run rounds. */
 import type { Pool } from 'undici'
 
-import type { Order, Report, Round } from './load.ts'
+import type { Opening, Order, Report, Round } from './load.ts'
 import { type GetStream, openPool, openStreamPool, Session } from './session.ts'
 
 let target: URL | undefined
@@ -12,12 +12,12 @@ let streamPool: Pool | undefined
 let inFlight = 1
 let echo = 0
 
-async function open(url: string, count: number, most: number): Promise<void> {
+async function open({ url, sessions: count, inFlight: most, token }: Opening): Promise<void> {
   target = new URL(url)
   const { pathname } = target
   inFlight = Math.min(count, most)
   const connections = (pool = openPool(target, inFlight))
-  sessions = Array.from({ length: count }, () => new Session(connections, pathname))
+  sessions = Array.from({ length: count }, () => new Session(connections, pathname, token))
   await eachOnce((session) => session.open())
 }
 
@@ -82,7 +82,7 @@ async function run(round: Round): Promise<Report> {
 
 async function obey(order: Order): Promise<Report | undefined> {
   if (order.kind === 'run') return run(order.round)
-  if (order.kind === 'open') await open(order.url, order.sessions, order.inFlight)
+  if (order.kind === 'open') await open(order)
   else if (order.kind === 'listen') await listen(order.count)
   else if (order.kind === 'ping') await ping(order.times)
   else await close()

@@ -25,7 +25,7 @@ function checkDescriptors(): void {
 
 /** As many requests as the sessions will take to open: their code is compiled and the heap has its size. */
 async function warmUp(url: string, requests: number): Promise<void> {
-  const load = await openLoad(url, IN_FLIGHT, IN_FLIGHT)
+  const load = await openLoad({ url, sessions: IN_FLIGHT, inFlight: IN_FLIGHT })
   try {
     await load.ping(Math.ceil(requests / IN_FLIGHT))
   } finally {
@@ -66,7 +66,7 @@ export const idle: Probe = {
     try {
       await warmUp(running.url, 2 * sessions)
       const empty = await rest(running)
-      const load = await openLoad(running.url, sessions, IN_FLIGHT)
+      const load = await openLoad({ url: running.url, sessions, inFlight: IN_FLIGHT })
       try {
         return await fill(load, running, sessions, empty)
       } finally {

@@ -25,8 +25,17 @@ export interface Report {
   readonly p99: number
 }
 
+/** How the driver begins. */
+export interface Opening {
+  readonly url: string
+  readonly sessions: number
+  readonly inFlight: number
+  /** Sent with every request, where the subject asks for one. */
+  readonly token?: string | undefined
+}
+
 export type Order =
-  | { readonly kind: 'open'; readonly url: string; readonly sessions: number; readonly inFlight: number }
+  | ({ readonly kind: 'open' } & Opening)
   | { readonly kind: 'run'; readonly round: Round }
   | { readonly kind: 'listen'; readonly count: number }
   | { readonly kind: 'ping'; readonly times: number }
@@ -53,7 +62,7 @@ export interface Load {
 const LONGEST_ORDER = 90_000
 
 /** Starts a driver process and opens its sessions; throws, with the process ended, when one cannot be opened. */
-export async function openLoad(url: string, sessions: number, inFlight: number): Promise<Load> {
+export async function openLoad(opening: Opening): Promise<Load> {
   const { child, pid, lastWords } = startNode([join(import.meta.dirname, 'driver.ts')], { ipc: true })
   let stopped: Promise<void> | undefined
   const stop = () => (stopped ??= endAll([pid]))
@@ -71,7 +80,7 @@ export async function openLoad(url: string, sessions: number, inFlight: number):
     return report
   }
   try {
-    await order({ kind: 'open', url, sessions, inFlight })
+    await order({ kind: 'open', ...opening })
   } catch (error) {
     await stop()
     throw error

@@ -99,7 +99,7 @@ async function callInTurn(lanes: readonly Lane[], effort: Effort): Promise<void>
 async function openLanes(fleets: readonly Fleet[], lanes: Lane[]): Promise<void> {
   for (const fleet of fleets) {
     const all = Object.keys(fleet.servers).map((server) => `${server}_r100`)
-    const load = await openLoad(fleet.url, SESSIONS, IN_FLIGHT)
+    const load = await openLoad({ url: fleet.url, sessions: SESSIONS, inFlight: IN_FLIGHT })
     lanes.push({ what: `${all.length}, one called`, fleet, load, calls: all.slice(-1), cpu: [] })
     if (all.length > 1) lanes.push({ what: `${all.length}, all called`, fleet, load, calls: all, cpu: [] })
   }

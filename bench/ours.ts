@@ -48,12 +48,17 @@ export function exposedNames(servers: Servers, tools: number): readonly string[]
 }
 
 /** Starts the proxy with these servers; what it writes goes below `folder`, which may hold the data of an earlier start. */
-export async function launch(name: OwnName, servers: Servers, folder: string): Promise<Launched> {
+export async function launch(
+  name: OwnName,
+  servers: Servers,
+  folder: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Launched> {
   const config = join(folder, 'servers.json')
   await writeFile(config, JSON.stringify({ mcpServers: servers }))
   const port = String(await freePort())
   const data = join(folder, 'data')
-  const env = { MCP_CONFIG_PATH: config, MCP_PORT: port, MCP_DATA_DIR: data, MCP_LOG_LEVEL: 'warn' }
+  const env = { MCP_CONFIG_PATH: config, MCP_PORT: port, MCP_DATA_DIR: data, MCP_LOG_LEVEL: 'warn', ...more }
   const spawned = performance.now()
   const started = startNode([SCRIPTS[name]], { env, cwd: folder })
   return { started, origin: `http://127.0.0.1:${port}`, spawned }

@@ -16,12 +16,16 @@ const PAIRS: Readonly<Record<Wire, readonly (readonly [string, string, number?])
     ['ours', 'bridge'],
     ['ours', 'direct'],
     ['ours-built', 'mcp-proxy', 0.3],
+    ['ours-auth', 'ours', 1.1],
+    ['ours-auth-log', 'ours'],
     ['bridge', 'mcp-proxy'],
   ],
   http: [
     ['ours', 'reverse', 1.3],
     ['ours', 'direct'],
     ['ours-built', 'reverse', 1.3],
+    ['ours-auth', 'ours', 1.1],
+    ['ours-auth-log', 'ours'],
   ],
 }
 

@@ -52,9 +52,10 @@ export class Session {
   // Every session counts from 1, as real clients do: a proxy that mixes ids up is caught.
   #lastId = 0
 
-  constructor(pool: Pool, path: string) {
+  constructor(pool: Pool, path: string, token?: string) {
     this.#pool = pool
     this.#path = path
+    if (token !== undefined) this.#headers.authorization = `Bearer ${token}`
   }
 
   async #post(body: string): Promise<{ text: string; contentType: string; session: string | undefined }> {

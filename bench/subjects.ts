@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { type Cell, toolOf } from './cells.ts'
-import { launch, type OwnName, SCRIPTS, upstreamArgs } from './ours.ts'
+import { addBenchUser, logIn } from './login.ts'
+import { launch, type Launched, type OwnName, SCRIPTS, upstreamArgs } from './ours.ts'
 import { answers, endAll, freePort, newFolder, type Started, startNode } from './processes.ts'
 
 /** A subject that is up and can be called. */
@@ -13,6 +14,8 @@ export interface Running {
   readonly tool: string
   /** Tools a full listing must have. */
   readonly tools: number
+  /** Access token of somebody who has logged in, where the subject asks for one. */
+  readonly token?: string
   /** Processes whose trees are measured. */
   readonly roots: readonly number[]
   close(): Promise<void>
@@ -129,11 +132,27 @@ async function entries(cell: Cell, started: Started[]): Promise<Record<string, o
 function startOurs(cell: Cell, name: OwnName): Promise<Running> {
   return allOrNothing(async (started) => {
     const proxy = await launch(name, await entries(cell, started), newFolder())
-    started.push(proxy.started)
-    await proxy.started.ready
-    await answers(proxy.started, `${proxy.origin}/readyz`, [200])
-    const up = running(cell, `${proxy.origin}/mcp`, started)
-    return { ...up, tool: `up_${up.tool}`, tools: cell.tools * cell.upstreams }
+    return settled(cell, proxy, started)
+  })
+}
+
+async function settled(cell: Cell, proxy: Launched, started: Started[]): Promise<Running> {
+  started.push(proxy.started)
+  await proxy.started.ready
+  await answers(proxy.started, `${proxy.origin}/readyz`, [200])
+  const up = running(cell, `${proxy.origin}/mcp`, started)
+  return { ...up, tool: `up_${up.tool}`, tools: cell.tools * cell.upstreams }
+}
+
+/** The same with login: one user, whose access token every call carries. */
+function startWithLogin(cell: Cell, logLevel: string): Promise<Running> {
+  return allOrNothing(async (started) => {
+    const folder = newFolder()
+    await addBenchUser(folder)
+    const env = { MCP_AUTH_PROVIDER: 'local', MCP_LOG_LEVEL: logLevel }
+    const proxy = await launch('ours', await entries(cell, started), folder, env)
+    const up = await settled(cell, proxy, started)
+    return { ...up, token: await logIn(proxy.origin.replace('127.0.0.1', 'localhost')) }
   })
 }
 
@@ -151,7 +170,33 @@ const oursBuilt: Subject = {
   start: (cell) => startOurs(cell, 'ours-built'),
 }
 
-export const SUBJECTS: readonly Subject[] = [direct, reverse, bridge, mcpProxy, mcpProxyLean, ours, oursBuilt]
+const AUTH_CELLS = new Set(['stdio/base', 'stdio/10kB', 'http/base', 'http/sessions-256', 'http/10kB'])
+
+const oursAuth: Subject = {
+  name: 'ours-auth',
+  about: 'this proxy with login (`auth-local`, `access-users`): every call carries an access token; log as in `ours`',
+  fits: (cell) => AUTH_CELLS.has(cell.name),
+  start: (cell) => startWithLogin(cell, 'warn'),
+}
+
+const oursAuthLog: Subject = {
+  name: 'ours-auth-log',
+  about: 'the same with its default log: a line for each call, with the user in it',
+  fits: (cell) => AUTH_CELLS.has(cell.name),
+  start: (cell) => startWithLogin(cell, 'info'),
+}
+
+export const SUBJECTS: readonly Subject[] = [
+  direct,
+  reverse,
+  bridge,
+  mcpProxy,
+  mcpProxyLean,
+  ours,
+  oursBuilt,
+  oursAuth,
+  oursAuthLog,
+]
 
 /** The subjects with the given names; all of them without names. */
 export function selectSubjects(names: readonly string[]): readonly Subject[] {

@@ -29,7 +29,8 @@ async function prepare(cell: Cell, subject: Subject, trial: Trial): Promise<Cont
   let running: Running | undefined
   try {
     running = await subject.start(cell)
-    const load = await openLoad(running.url, cell.sessions, Math.min(cell.sessions, IN_FLIGHT))
+    const { url, token } = running
+    const load = await openLoad({ url, token, sessions: cell.sessions, inFlight: Math.min(cell.sessions, IN_FLIGHT) })
     return { trial, running, load }
   } catch (error) {
     trial.failure = (error as Error).message

@@ -6,7 +6,7 @@ import { digest, newId, newSecret } from './secret.ts'
 import type { StaticClient } from './settings.ts'
 
 /** How clients prove who they are at the token endpoint (RFC 7591 §2). */
-export type ClientAuthMethod = 'none' | 'client_secret_post' | 'client_secret_basic'
+type ClientAuthMethod = 'none' | 'client_secret_post' | 'client_secret_basic'
 
 /** An OAuth client. */
 export interface Client {

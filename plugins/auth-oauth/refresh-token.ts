@@ -5,7 +5,7 @@ const PREFIX = 'mrt1'
 const FORM = /^mrt1\.([\w-]{22})\.(0|[1-9]\d{0,8})\.([\w-]{43})$/
 
 /** What a refresh token says of itself; believed only once `isGenuine` has looked. */
-export interface RefreshClaims {
+interface RefreshClaims {
   readonly login: string
   readonly generation: number
   readonly mac: string

@@ -1,12 +1,13 @@
 /**
  * Runs the official suites through the proxy and compares them with the same suites run directly:
- * `node run.ts [--cell ll,mm,ml,lm|all|none] [--suite …] [--scenario …] [--chain] [--clients] [--keep]`.
+ * `node run.ts [--cell ll,mm,ml,lm|all|none] [--suite …] [--scenario …] [--chain] [--clients] [--authorization] [--keep]`.
  * Exit code 1: something differs that `expected.ts` does not explain.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { runAuthorization } from './authorization.ts'
 import { type Cell, CELLS, CHAINS, direct, runSuite } from './cells.ts'
 import { runClients } from './client.ts'
 import { differences, failures, judge } from './compare.ts'
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
     scenario: { type: 'string' },
     chain: { type: 'boolean', default: false },
     clients: { type: 'boolean', default: false },
+    authorization: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 })
@@ -71,6 +73,7 @@ async function all(): Promise<readonly Line[]> {
     for (const way of ways) lines.push(await compared(suite, way, wanted))
   }
   if (options.clients) lines.push(...(await runClients(join(folder, 'clients'), suites, options.scenario)))
+  if (options.authorization) lines.push(await runAuthorization(join(folder, 'authorization')))
   return lines
 }
 

@@ -43,3 +43,8 @@ export function clientArgs(
   const which = ['--scenario', scenario, '--spec-version', suite]
   return [NEW, 'client', '--command', command, '-o', output, '--timeout', '40000', ...which]
 }
+
+/** Arguments of Node that try an authorization server as a client of it; a person's part is printed as an address to open. */
+export function authorizationArgs(issuer: string, client: string, callbackPort: number, output: string): string[] {
+  return [NEW, 'authorization', '--url', issuer, '--client-id', client, '-p', String(callbackPort), '-o', output]
+}

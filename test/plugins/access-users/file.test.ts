@@ -58,7 +58,7 @@ describe('a list of users', () => {
       ':1 "a@b.c".allowedTools: unknown key; did you mean "allowed_tools"?',
     ],
     ['a hyphen', '{"a@b.c": {"allowed-tools": []}}', '"allowed-tools": unknown key; did you mean "allowed_tools"?'],
-    ['a shorter key', '{"a@b.c": {"tools": []}}', '.tools: unknown key; did you mean "allowed_tools"?'],
+    ['a shorter key', '{"a@b.c": {"tools": []}}', '.tools: unknown key; there are name, roles, allowed_tools'],
     ['one letter less', '{"a@b.c": {"role": []}}', '.role: unknown key; did you mean "roles"?'],
     ['another case', '{"a@b.c": {"Name": "A"}}', '.Name: unknown key; did you mean "name"?'],
     ['a key like no other', '{"a@b.c": {"x": 1}}', '.x: unknown key; there are name, roles, allowed_tools'],
