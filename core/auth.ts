@@ -19,6 +19,11 @@ export interface Principal {
   readonly permissions?: Permissions
 }
 
+/** Whose something is that outlives its HTTP request: one OAuth client of a principal is not another. */
+export function ownerOf({ id, client }: Principal): string {
+  return client === undefined ? id : `${id} ${client}`
+}
+
 /** What a principal may do. */
 export interface Permissions {
   /** Globs (`*`) over the whole exposed name of tools and prompts. */

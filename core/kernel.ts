@@ -24,7 +24,7 @@ import { createScope, type Scope } from './scope.ts'
 import { loadSecrets } from './secret.ts'
 import { setUp } from './set-up.ts'
 import { createStandingStreams, type StandingStreams } from './standing-streams.ts'
-import { createStore, type SweepableStore } from './store.ts'
+import { createStore } from './store.ts'
 import { laterStore } from './store/later.ts'
 import type { UpstreamStatus } from './status.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
@@ -114,10 +114,10 @@ async function assemble(
   const { slots, driver } = await setUp(await resolvePlugins(config), config, contextOf, scope)
   checkExposure(config, slots.auth.length > 0)
   // Before anybody may write: what another key ring has sealed stays as it is.
-  await proveKeys(createStore(driver, { namespace: 'ring', logger }), keys)
+  await proveKeys(createStore(driver, { namespace: 'ring', logger }), keys, logger)
   storage.fill(driver, keys, logger)
   const store = createStore(driver, { keys, namespace: 'core', logger })
-  scope.defer('sweep', sweepRegularly(store, logger))
+  scope.defer('sweep', sweepRegularly([store, storage], logger))
   const hooks = createHookRunner(slots.hooks, logger)
 
   const listeners = new Set<(status: UpstreamStatus) => void>()
@@ -188,6 +188,8 @@ async function assemble(
     },
     fetch: (request) => (closing ? Promise.resolve(new Response(null, { status: 503 })) : answer(request)),
     start() {
+      // Whom the list has lost while nobody was there to see it.
+      void review?.()
       upstreams.start()
       void ready.then(() => closing || hooks.run('ready'))
     },
@@ -203,8 +205,11 @@ async function assemble(
 }
 
 /** Records nobody asks for again would stay for ever. Returns how to stop. */
-function sweepRegularly(store: SweepableStore, logger: ConsolaInstance): () => void {
-  const sweep = () => void store.sweep().catch((error) => logger.warn(`expired records stay: ${reasonOf(error)}`))
+function sweepRegularly(stores: readonly { sweep(): Promise<unknown> }[], logger: ConsolaInstance): () => void {
+  const all = async (): Promise<void> => {
+    for (const store of stores) await store.sweep()
+  }
+  const sweep = () => void all().catch((error) => logger.warn(`expired records stay: ${reasonOf(error)}`))
   const timer = setInterval(sweep, SWEEP).unref()
   return () => clearInterval(timer)
 }

@@ -28,6 +28,8 @@ export interface Keys {
   seal(purpose: KeyPurpose, plaintext: string, aad?: string): string
   /** The plaintext, or `undefined` when it was not sealed by this ring for this purpose and `aad`. */
   open(purpose: KeyPurpose, sealed: string, aad?: string): string | undefined
+  /** Whether something was sealed with the active secret. */
+  isCurrent(sealed: string): boolean
   /** Keyed hash with the active secret, base64url. */
   mac(purpose: KeyPurpose, text: string): string
   /** Whether `mac` was made by any secret of the ring; compared in constant time. */
@@ -76,6 +78,10 @@ export function createKeys(secrets: readonly string[]): Keys {
         if (plaintext !== undefined) return plaintext
       }
       return undefined
+    },
+    isCurrent(sealed) {
+      const [first] = ring('store')
+      return first !== undefined && decode(sealed)?.subarray(0, HEADER_BYTES).equals(first.header) === true
     },
     mac(purpose, text) {
       return hmac(active(purpose), text)

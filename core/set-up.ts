@@ -1,3 +1,4 @@
+import { LOGIN_PLUGINS } from './config/resolve.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { ProxyError, reasonOf } from './errors.ts'
 import type { Plugin, PluginContext } from './plugin.ts'
@@ -23,6 +24,7 @@ export async function setUp(
     await add(await resolvePlugin('storage-fs', config.rootDir))
   }
   checkAuthPlugin(contributed, config.authPlugin)
+  checkAccess(contributed)
   const slots = fillSlots(contributed)
   if (slots.storage === undefined) throw new ProxyError('ERR_PROXY_PLUGIN', 'no plugin fills the slot "storage"')
   return { slots, driver: slots.storage }
@@ -35,6 +37,17 @@ async function setUpOne(plugin: Plugin, context: PluginContext) {
     const code = (error as { code?: unknown }).code === 'ERR_PROXY_CONFIG' ? 'ERR_PROXY_CONFIG' : 'ERR_PROXY_PLUGIN'
     throw new ProxyError(code, `plugin "${plugin.name}" failed to set up: ${reasonOf(error)}`, { cause: error })
   }
+}
+
+/** Everybody with an account somewhere is not who should get in. */
+function checkAccess(contributed: readonly Contributed[]): void {
+  const login = contributed.find(({ name }) => LOGIN_PLUGINS.has(name))
+  if (login === undefined || contributed.some(({ contribution }) => contribution.access !== undefined)) return
+  throw new ProxyError(
+    'ERR_PROXY_CONFIG',
+    `plugins: "${login.name}" logs people in, and nothing says who of them may use the proxy; add "access-users", ` +
+      'or a plugin of your own that fills the slot "access"',
+  )
 }
 
 /** `MCP_AUTH_PROVIDER` says who may let callers in: nobody else does so beside it. */

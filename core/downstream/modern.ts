@@ -1,6 +1,6 @@
 import type { ConsolaInstance } from 'consola'
 import { FastResponse } from 'srvx'
-import type { Principal } from '../auth.ts'
+import { ownerOf, type Principal } from '../auth.ts'
 import type { Peer } from '../gateway/call.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { problem, rpcProblem } from '../http/errors.ts'
@@ -116,7 +116,7 @@ export function modernDownstream({ gateway, keys, standing, oneParty, logger }: 
   function peerOf({ clientCapabilities, clientInfo }: Envelope, principal: Principal): Peer {
     return {
       principal,
-      party: oneParty ? principal.id : nextRequestId(),
+      party: oneParty ? ownerOf(principal) : nextRequestId(),
       client: {
         capabilities: isObject(clientCapabilities) ? clientCapabilities : {},
         ...(isObject(clientInfo) && { info: clientInfo }),

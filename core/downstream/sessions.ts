@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import type { Principal } from '../auth.ts'
+import { ownerOf, type Principal } from '../auth.ts'
 import { InFlight } from '../in-flight.ts'
 import type { Keys } from '../keys.ts'
 import type { Store } from '../storage.ts'
 import { isObject, type JsonObject } from '../wire/jsonrpc.ts'
 import { withdrawAsks } from './asks.ts'
 import { readLevel } from './levels.ts'
-import { ownerOf } from './owner.ts'
 import { isBusy, type Session } from './session.ts'
 
 interface SessionStart {

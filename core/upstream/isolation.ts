@@ -1,3 +1,4 @@
+import { ownerOf } from '../auth.ts'
 import type { Isolation, ServerConfig } from '../config/resolved.ts'
 import type { Peer } from '../gateway/call.ts'
 import type { JsonObject } from '../wire/jsonrpc.ts'
@@ -40,8 +41,8 @@ export function createIsolation(mode: Isolation, options: IsolationOptions = {})
     keyOf(peer) {
       if (mode === 'session' || (mode === 'auto' && isSplit)) return partyKey(peer, isStateless())
       if (mode !== 'user') return SHARED
-      // A user's stateless calls are one party: a server is told no more and no less than what these can be asked.
-      const isOneParty = isCheap && peer.party === peer.principal.id && !isStateless()
+      // The stateless calls of a user's client are one party: a server is told no more and no less than what these can be asked.
+      const isOneParty = isCheap && peer.party === ownerOf(peer.principal) && !isStateless()
       return isOneParty && declaredBy(peer) !== DECLARED_TO_ALL ? partyKey(peer) : `user ${peer.principal.id}`
     },
     // A session's own instance is told what that very client can be asked; the first one was told less.

@@ -1,4 +1,4 @@
-import { createRateLimit, digest } from '../auth-oauth/index.ts'
+import { createRateLimit, digest, networkOf } from '../auth-oauth/index.ts'
 
 /** Passwords one address may try for one e-mail address, and all addresses together. */
 const ONE_ADDRESS = { burst: 10, perMinute: 2 }
@@ -15,7 +15,7 @@ export interface Tries {
 export function createTries(now: () => number): Tries {
   const oneAddress = createRateLimit(ONE_ADDRESS, now)
   const allAddresses = createRateLimit(ALL_ADDRESSES, now)
-  const both = (email: string, address: string): string => digest(JSON.stringify([email, address]))
+  const both = (email: string, address: string): string => digest(JSON.stringify([email, networkOf(address)]))
   return {
     give(email, address) {
       oneAddress.give(both(email, address))

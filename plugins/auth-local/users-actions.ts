@@ -52,7 +52,8 @@ export async function changePassword({ accounts, file, askPassword }: People, li
 export async function removeUserAccount({ accounts, file }: People, email: string): Promise<string> {
   const hadAccount = await accounts.remove(email)
   const hadEntry = await removeUser(file, email)
-  if (hadAccount && hadEntry) return `Removed: ${email}. Their logins have ended.`
+  if (hadAccount && hadEntry)
+    return `Removed: ${email}. Their logins end within a few seconds, or when the proxy starts.`
   if (hadAccount) return `Removed the password of ${email}; there was no entry in ${file}.`
   if (hadEntry) return `Removed ${email} from ${file}; there was no password.`
   throw new Stop(EXIT.failed, `There is no user ${email}.`)

@@ -82,7 +82,8 @@ export function createBearer({ site, accessTokens, logins, end, permissions, now
     isActive: async ({ login }) => login === undefined || (await logins.glance(login)) !== undefined,
 
     async refuse({ login }) {
-      if (login !== undefined) await end(login, 'the user is not on the list')
+      // Where that cannot be written it is tried again the next time; refused it is in any case.
+      if (login !== undefined) await end(login, 'the user is not on the list').catch(() => undefined)
       return new AuthError(401, 'The access token is no longer valid.', invalidToken(site))
     },
 

@@ -54,10 +54,15 @@ export function callbackEndpoint(parts: Parts, limit: (caller: Caller) => void):
       })
       return sourceError(error)
     }
-    const user = userOf(identified.identity)
-    const { client } = departure
-    const refusal = (await refusalOf(user, client)) ?? (await strangerOf(user, client))
-    return refusal ?? { code: await open(departure, identified, user) }
+    try {
+      const user = userOf(identified.identity)
+      const { client } = departure
+      const refusal = (await refusalOf(user, client)) ?? (await strangerOf(user, client))
+      return refusal ?? { code: await open(departure, identified, user) }
+    } catch (error) {
+      logger.error(`login failed: ${reasonOf(error)}`, { event: 'login-failed', client: departure.client })
+      return sourceError(error)
+    }
   }
 
   /** Whether the list of users lets them in. */

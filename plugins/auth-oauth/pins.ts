@@ -7,12 +7,15 @@ export interface Pins {
   isSame(user: LoginUser): Promise<boolean>
 }
 
-/** Lists name e-mail addresses, and a provider with several connections may give one address to two people. */
-export function createPins(store: Store): Pins {
+/** `life`: how long (ms) after its last login an address is no longer anybody's. Lists name e-mail addresses, and a provider with several connections may give one address to two people. */
+export function createPins(store: Store, life: number): Pins {
   return {
     async isSame({ id, email }) {
       if (email === undefined) return true
-      return (await store.update<string>(`pin:${email.toLowerCase()}`, (known) => known ?? id)) === id
+      const key = `pin:${email.toLowerCase()}`
+      if ((await store.update<string>(key, (known) => known ?? id)) !== id) return false
+      await store.put(key, id, { ttl: life })
+      return true
     },
   }
 }

@@ -67,7 +67,8 @@ export function createAddressLimit(rate: Rate, now: Clock): (caller: Caller) => 
   }
 }
 
-function networkOf(address: string): string {
+/** What counts as one caller: an IPv4 address, or the /64 of an IPv6 address. */
+export function networkOf(address: string): string {
   if (!address.includes(':')) return address
   const [head = ''] = address.split('::', 1)
   const groups = head.split(':')

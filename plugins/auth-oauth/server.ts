@@ -94,7 +94,7 @@ function assemble(
     authorizations: createAuthorizations(storage, now),
     codes: createCodes(storage, now),
     logins,
-    pins: createPins(storage),
+    pins: createPins(storage, settings.loginLife),
     accessTokens: createAccessTokens(keys, site, now),
     refreshTokens: createRefreshTokens(keys),
     consentCookie: createFlowCookie(site, 'mcpc', 'Strict'),

@@ -22,7 +22,8 @@ const OTHER = { code: 'ERR_PROXY_CONFIG', message: expect.stringMatching(/^keys:
 describe('a store', () => {
   const open = () => {
     const store = createStore(memoryDriver(), { namespace: 'ring' })
-    return { store, prove: (...secrets: string[]) => proveKeys(store, createKeys(secrets)) }
+    const quiet = captureLog().logger
+    return { store, prove: (...secrets: string[]) => proveKeys(store, createKeys(secrets), quiet) }
   }
 
   test('takes the first ring, and from then on no other', async () => {
@@ -34,6 +35,19 @@ describe('a store', () => {
     await expect(prove(young, foreign)).rejects.toMatchObject(OTHER)
     expect(await store.get('keys:proof')).toBe(proof)
     await prove(old)
+  })
+
+  test('is written only where there is something new, and a disk that is full keeps nobody from starting', async () => {
+    const driver = memoryDriver()
+    const store = createStore(driver, { namespace: 'ring' })
+    const { logger, lines } = captureLog()
+    await proveKeys(store, createKeys([old]), logger)
+    driver.setItem = () => Promise.reject(new Error('ENOSPC'))
+    driver.swap = () => Promise.reject(new Error('ENOSPC'))
+    await proveKeys(store, createKeys([old]), logger)
+    expect(lines).toEqual([])
+    await proveKeys(store, createKeys([young, old]), logger)
+    expect(lines).toEqual([expect.objectContaining({ level: 'warn', text: expect.stringContaining('ENOSPC') })])
   })
 
   test('goes over to the active secret of a ring that has the old one', async () => {

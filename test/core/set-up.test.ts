@@ -30,7 +30,7 @@ function plugin(name: string, contribution: Contribution = {}): Plugin {
 }
 
 const asks = (name: string) => plugin(name, { auth: { authenticate: () => ({ id: name, roles: [] }) } })
-const users = plugin('access-users')
+const users = plugin('access-users', { access: { permissions: () => ({ allowedTools: [] }) } })
 
 describe('MCP_AUTH_PROVIDER', () => {
   test.each([

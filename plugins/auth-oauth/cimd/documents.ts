@@ -2,6 +2,7 @@ import type { ConsolaInstance } from 'consola'
 import { reasonOf, type Store } from '../../../core/index.ts'
 import type { Client } from '../clients.ts'
 import type { Clock } from '../clock.ts'
+import { OAuthError } from '../oauth-error.ts'
 import type { RedirectPolicy } from '../redirect-uri.ts'
 import { builtIn } from './built-in.ts'
 import { documentUrl } from './client-id.ts'
@@ -36,6 +37,8 @@ export interface Documents {
   /** Its client got a token. */
   use(id: string): Promise<void>
 }
+
+const BUSY = new DocumentError('too many documents are being fetched', true)
 
 export interface DocumentsOptions {
   readonly store: Store
@@ -80,7 +83,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
     if (running !== undefined) return running
     const last = failed.get(url.href)
     if (last !== undefined && now() - last.at < PAUSE) throw last.error
-    if (fetching.size >= AT_ONCE) throw new DocumentError('too many documents are being fetched', true)
+    if (fetching.size >= AT_ONCE) throw BUSY
     onfetch?.()
     const one = fetchOne(url, before).finally(() => fetching.delete(url.href))
     fetching.set(url.href, one)
@@ -98,6 +101,12 @@ export function createDocuments(options: DocumentsOptions): Documents {
       const instead = error.passing ? lastOf(url, before) : undefined
       const then = instead === undefined ? '' : '; it is taken as it was known before'
       logger.warn(`client metadata at ${url.host} cannot be used: ${error.message}${then}`, { client: url.href })
+      if (instead === undefined && error === BUSY) {
+        throw new OAuthError(
+          'temporarily_unavailable',
+          'What is known of the program that sent you here cannot be read for now.',
+        )
+      }
       return instead
     }
   }

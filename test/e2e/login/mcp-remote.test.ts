@@ -1,11 +1,10 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dispose, folder } from '../../fixtures/cli/run.ts'
-import { EVE, walkLogin } from '../../fixtures/oauth/walk.ts'
 import { ROOT } from '../../harness.ts'
-import { openLoginProxy, type LoginProxy } from '../support/login-proxy.ts'
+import { openLoginProxy, PLACES, type LoginProxy } from '../support/login-proxy.ts'
 
 let proxy: LoginProxy
 let home: string
@@ -33,23 +32,34 @@ async function connect(): Promise<{ client: Client; visits: readonly string[] }>
     if (url === undefined || visits.includes(url)) return
     visits.push(url)
     // The person's part, and the way back to the bridge's own listener.
-    void walkLogin(url, EVE).then(async (address) => (await fetch(address)).arrayBuffer())
+    void proxy.logIn(url).then(async (address) => (await fetch(address)).arrayBuffer())
   })
   const client = new Client({ name: 'a client without OAuth', version: '1' })
   await client.connect(transport, { timeout: 25_000 })
   return { client, visits }
 }
 
-test('mcp-remote logs in once, works, and needs nobody the next time', async () => {
-  const first = await connect()
-  const call = { name: 'everything_echo', arguments: { message: 'through mcp-remote' } }
-  const echoed = { content: [{ type: 'text', text: 'Echo: through mcp-remote' }] }
-  expect(await first.client.callTool(call)).toMatchObject(echoed)
-  expect(first.visits).toHaveLength(1)
-  await first.client.close()
+describe.each(PLACES)('with people who log in at %s', (place) => {
+  beforeAll(async () => {
+    proxy = await openLoginProxy(place)
+    home = await folder()
+  })
+  afterAll(async () => {
+    await dispose()
+    await proxy?.close()
+  })
 
-  const second = await connect()
-  expect(await second.client.callTool(call)).toMatchObject(echoed)
-  expect(second.visits).toEqual([])
-  await second.client.close()
+  test('mcp-remote logs in once, works, and needs nobody the next time', async () => {
+    const first = await connect()
+    const call = { name: 'everything_echo', arguments: { message: 'through mcp-remote' } }
+    const echoed = { content: [{ type: 'text', text: 'Echo: through mcp-remote' }] }
+    expect(await first.client.callTool(call)).toMatchObject(echoed)
+    expect(first.visits).toHaveLength(1)
+    await first.client.close()
+
+    const second = await connect()
+    expect(await second.client.callTool(call)).toMatchObject(echoed)
+    expect(second.visits).toEqual([])
+    await second.client.close()
+  })
 })

@@ -9,8 +9,7 @@ import type { OAuthClientProvider as ProviderV1 } from '@modelcontextprotocol/sd
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dispose } from '../../fixtures/cli/run.ts'
-import { EVE, walkLogin } from '../../fixtures/oauth/walk.ts'
-import { openLoginProxy, type LoginProxy } from '../support/login-proxy.ts'
+import { openLoginProxy, PLACES, type LoginProxy } from '../support/login-proxy.ts'
 
 let proxy: LoginProxy
 beforeAll(async () => {
@@ -51,7 +50,7 @@ class Person {
   codeVerifier = (): string => this.verifier
   redirectToAuthorization = async (url: URL): Promise<void> => {
     this.visits.push(url.href)
-    this.callback = await walkLogin(url.href, EVE)
+    this.callback = await proxy.logIn(url.href)
   }
   invalidateCredentials = (what: string): void => {
     if (what === 'all' || what === 'tokens') this.kept = undefined
@@ -97,38 +96,48 @@ const V2: Line = {
   },
 }
 
-describe.each([V1, V2])('$name logs in by itself', ({ connect, finish }) => {
-  test.each(['none', 'client_secret_post', 'client_secret_basic'])(
-    'discovers, registers (%s), is sent to log in, works, refreshes without a person, is revoked',
-    async (method) => {
-      const person = new Person(method)
-      await expect(connect(person)).rejects.toThrow(/unauthorized/i)
-      const callback = new URL(person.callback)
-      expect(callback.searchParams.get('state')).toBe('a state of the client')
-      expect(callback.searchParams.get('iss')).toBe(proxy.issuer)
-      await finish(person, callback)
-      expect(person.information).toMatchObject({ token_endpoint_auth_method: method })
-      const first = person.kept
-      expect(first).toMatchObject({ token_type: 'Bearer', refresh_token: expect.stringMatching(/^mrt1\./) })
+describe.each(PLACES)('with people who log in at %s', (place) => {
+  beforeAll(async () => {
+    proxy = await openLoginProxy(place)
+  })
+  afterAll(async () => {
+    await dispose()
+    await proxy?.close()
+  })
 
-      const connected = await connect(person)
-      expect(await connected.echo()).toMatchObject(echoed)
-      await connected.close()
+  describe.each([V1, V2])('$name logs in by itself', ({ connect, finish }) => {
+    test.each(['none', 'client_secret_post', 'client_secret_basic'])(
+      'discovers, registers (%s), is sent to log in, works, refreshes without a person, is revoked',
+      async (method) => {
+        const person = new Person(method)
+        await expect(connect(person)).rejects.toThrow(/unauthorized/i)
+        const callback = new URL(person.callback)
+        expect(callback.searchParams.get('state')).toBe('a state of the client')
+        expect(callback.searchParams.get('iss')).toBe(proxy.issuer)
+        await finish(person, callback)
+        expect(person.information).toMatchObject({ token_endpoint_auth_method: method })
+        const first = person.kept
+        expect(first).toMatchObject({ token_type: 'Bearer', refresh_token: expect.stringMatching(/^mrt1\./) })
 
-      // The access token is gone bad: the SDK refreshes on the 401, and nobody is asked anything.
-      person.kept = { ...first, access_token: 'worthless' }
-      const again = await connect(person)
-      expect(await again.echo()).toMatchObject(echoed)
-      await again.close()
-      expect(person.visits).toHaveLength(1)
-      expect(person.kept.refresh_token).not.toBe(first.refresh_token)
+        const connected = await connect(person)
+        expect(await connected.echo()).toMatchObject(echoed)
+        await connected.close()
 
-      const { client_id, client_secret } = person.information
-      const form = { token: person.kept.refresh_token, client_id, ...(client_secret && { client_secret }) }
-      const revoked = await fetch(`${proxy.issuer}/revoke`, { method: 'POST', body: new URLSearchParams(form) })
-      expect(revoked.status).toBe(200)
-      await expect(connect(person)).rejects.toThrow(/unauthorized/i)
-      expect(person.visits).toHaveLength(2)
-    },
-  )
+        // The access token is gone bad: the SDK refreshes on the 401, and nobody is asked anything.
+        person.kept = { ...first, access_token: 'worthless' }
+        const again = await connect(person)
+        expect(await again.echo()).toMatchObject(echoed)
+        await again.close()
+        expect(person.visits).toHaveLength(1)
+        expect(person.kept.refresh_token).not.toBe(first.refresh_token)
+
+        const { client_id, client_secret } = person.information
+        const form = { token: person.kept.refresh_token, client_id, ...(client_secret && { client_secret }) }
+        const revoked = await fetch(`${proxy.issuer}/revoke`, { method: 'POST', body: new URLSearchParams(form) })
+        expect(revoked.status).toBe(200)
+        await expect(connect(person)).rejects.toThrow(/unauthorized/i)
+        expect(person.visits).toHaveLength(2)
+      },
+    )
+  })
 })
