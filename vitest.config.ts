@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // The examples name this package as others do; here it is the sources.
+  resolve: { alias: { 'mcp-proxy-server/plugins': `${import.meta.dirname}/plugins` } },
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
