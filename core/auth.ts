@@ -39,7 +39,10 @@ export interface AuthProvider {
   challenge?(request: Request): Readonly<Record<string, string>>
   /** Whether a principal of this provider may keep the streams it has open; asked now and then. Absent: yes. */
   isActive?(principal: Principal): Awaitable<boolean>
-  /** The `access` policy refuses a principal of this provider: ends its login and says how to answer. Absent: 403. */
+  /**
+   * The `access` policy refuses a principal of this provider: ends its login and says how to answer. Absent: 403. A provider
+   * that has it is only started beside an `access` policy.
+   */
   refuse?(principal: Principal, request: Request): Awaitable<AuthError>
   /** The `access` policy has changed: ends the logins of whom it refuses now, also of those who ask for nothing just now. */
   review?(): Awaitable<void>

@@ -33,7 +33,7 @@ export type { Middleware } from './middleware.ts'
 export { definePlugin } from './plugin.ts'
 export type {
   Awaitable,
-  Caller,
+  Remote,
   Command,
   Contribution,
   Plugin,

@@ -48,11 +48,11 @@ export interface Route {
    * whether one may send to it is for the handler to decide.
    */
   readonly cors?: 'known' | 'any' | 'none'
-  handler(request: Request, from: Caller): Awaitable<Response>
+  handler(request: Request, from: Remote): Awaitable<Response>
 }
 
 /** Where a request came from. */
-export interface Caller {
+export interface Remote {
   /** IP address of the client: behind a trusted proxy what that says (`X-Forwarded-For`), else the peer; absent without a network. */
   readonly address?: string
 }

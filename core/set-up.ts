@@ -1,4 +1,3 @@
-import { LOGIN_PLUGINS } from './config/resolve.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { ProxyError, reasonOf } from './errors.ts'
 import type { Plugin, PluginContext } from './plugin.ts'
@@ -41,7 +40,7 @@ async function setUpOne(plugin: Plugin, context: PluginContext) {
 
 /** Everybody with an account somewhere is not who should get in. */
 function checkAccess(contributed: readonly Contributed[]): void {
-  const login = contributed.find(({ name }) => LOGIN_PLUGINS.has(name))
+  const login = contributed.find(({ contribution }) => contribution.auth?.refuse !== undefined)
   if (login === undefined || contributed.some(({ contribution }) => contribution.access !== undefined)) return
   throw new ProxyError(
     'ERR_PROXY_CONFIG',

@@ -7,5 +7,5 @@ export type UserLabel = (user: Pick<Principal, 'id' | 'email'>) => string
 /** How users appear in the log: by e-mail (by id where there is none), or by a pseudonym that only the key ring can tell. */
 export function createUserLabel({ user }: ResolvedConfig['log'], keys: Keys): UserLabel {
   if (user === 'email') return ({ id, email }) => email ?? id
-  return ({ id }) => keys.mac('lookup', `user ${id}`).slice(0, 16)
+  return ({ id, email }) => keys.mac('lookup', `user ${email ?? id}`).slice(0, 16)
 }

@@ -11,7 +11,7 @@ const TRAITS = ['mtimeMs', 'ino', 'size', 'mode'] as const
  * time, links followed, so that editors that rename, swapped links (Kubernetes) and network folders are all seen alike: events
  * of the file system tell of the file that was there first. Returns how to stop.
  */
-export function watchPath(path: string, on: () => void): () => void {
+export function watchPath(path: string, on: () => void, period = PERIOD): () => void {
   let last: Stats | undefined
   const look = (now: Stats, before: Stats): void => {
     // Of a file that comes back, Node says how it was before it went: perhaps just as it is now.
@@ -19,6 +19,6 @@ export function watchPath(path: string, on: () => void): () => void {
     last = now
     if (TRAITS.some((trait) => now[trait] !== known[trait])) on()
   }
-  watchFile(path, { interval: PERIOD, persistent: false }, look)
+  watchFile(path, { interval: period, persistent: false }, look)
   return () => unwatchFile(path, look)
 }

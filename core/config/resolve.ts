@@ -32,9 +32,6 @@ const AUTH_PLUGINS: Readonly<Record<NonNullable<Variables['MCP_AUTH_PROVIDER']>,
   none: [],
 }
 
-/** Plugins that log people in: beside them something has to say who may. */
-export const LOGIN_PLUGINS: ReadonlySet<string> = new Set(['auth-auth0', 'auth-oidc', 'auth-local'])
-
 export interface ResolveOptions {
   /** Where relative plugin names and paths are looked up; default: the working directory. */
   readonly rootDir?: string

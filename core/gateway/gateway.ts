@@ -166,7 +166,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 }
 
-/** The same carrier, with somebody told of each call's end. */
+/** The same carrier, with somebody told of each call's end. No middleware: those may change a result, so that its text as it came could not be handed on. */
 function told(carry: Handler, oncall: GatewayOptions['oncall']): Handler {
   if (oncall === undefined) return carry
   return async (call) => {

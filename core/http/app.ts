@@ -2,10 +2,10 @@ import { H3, HTTPError, type HTTPMethod } from 'h3'
 import type { ConsolaInstance } from 'consola'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import { reasonOf } from '../errors.ts'
-import type { Caller, Route } from '../plugin.ts'
+import type { Remote, Route } from '../plugin.ts'
 import type { UpstreamStatus } from '../status.ts'
 import { ENDPOINT_METHODS, wrongMethod } from './endpoint.ts'
-import { createCallers } from './caller.ts'
+import { createRemotes } from './remote.ts'
 import { problem } from './errors.ts'
 import { createGuard, type Guard } from './guard.ts'
 import { health, readiness } from './health.ts'
@@ -40,10 +40,10 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   app.all('/readyz', ({ req }) =>
     isRead(req) ? readiness(options.statuses(), options.isReady()) : wrongMethod('GET, HEAD'),
   )
-  const callers = createCallers(config.trustedProxies)
-  for (const route of options.routes) mount(app, route, guard, callers)
+  const remotes = createRemotes(config.trustedProxies)
+  for (const route of options.routes) mount(app, route, guard, remotes)
   // HEAD goes with GET (RFC 9110 §9.1), unless a plugin has a route of its own for it: the first one counts.
-  for (const route of options.routes) if (isGet(route)) mount(app, route, guard, callers, 'HEAD')
+  for (const route of options.routes) if (isGet(route)) mount(app, route, guard, remotes, 'HEAD')
   // Not the default 404: its body repeats the URL, query and all.
   app.all(
     '/**',
@@ -57,7 +57,7 @@ function mount(
   app: H3,
   route: Route,
   guard: Guard,
-  callers: (request: Request) => Caller,
+  remotes: (request: Request) => Remote,
   method = route.method,
 ): void {
   const { path, cors = 'known' } = route
@@ -65,7 +65,7 @@ function mount(
     const refused = cors === 'known' ? guard.check(req) : guard.checkHost(req)
     if (refused !== undefined) return refused
     if (cors === 'any' && req.method === 'OPTIONS') return guard.open(guard.preflight(req, OPEN_METHODS))
-    const response = await route.handler(req, callers(req))
+    const response = await route.handler(req, remotes(req))
     if (cors === 'none') return response
     return cors === 'any' ? guard.open(response) : guard.expose(req, response)
   }

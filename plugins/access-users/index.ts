@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { definePlugin, ProxyError, type Plugin, type ResolvedConfig } from '../../core/index.ts'
+import { definePlugin, ProxyError, type Plugin } from '../../core/index.ts'
 import { SHAPE } from './entry.ts'
 import { createUserList } from './list.ts'
 import { usersFileOf } from './path.ts'
@@ -44,7 +44,7 @@ export default function accessUsers(options: AccessUsersOptions = {}): Plugin {
         logger: serving ? logger : { info: logger.debug, warn: logger.debug, error: logger.debug },
         label,
         onchange: permissionsChanged,
-        remedy: remedyFor(config, path),
+        remedy: `list whom to let in, in ${path}: { "you@example.com": ${SHAPE} }`,
       })
       watch(path, list.touch)
       // What has changed between the first look and the watch.
@@ -53,11 +53,4 @@ export default function accessUsers(options: AccessUsersOptions = {}): Plugin {
       return { access: createPolicy(list.current), dispose: list.close }
     },
   })
-}
-
-function remedyFor({ plugins }: ResolvedConfig, path: string): string {
-  const names = plugins.map((spec) => (typeof spec === 'string' ? spec : 'setup' in spec ? spec.name : spec[0]))
-  return names.includes('auth-local')
-    ? 'add a user: mcp-proxy-server users add you@example.com'
-    : `list whom to let in, in ${path}: { "you@example.com": ${SHAPE} }`
 }

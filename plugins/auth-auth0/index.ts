@@ -29,7 +29,7 @@ export default function authAuth0(options: AuthAuth0Options = {}): Plugin {
       const path = pathVariableOf(config, 'MCP_AUTH_CONFIG_PATH') ?? join(config.dataDir, 'auth_config.json')
       const edited = readConfigFile(path, logger)
       const callback = `${config.baseUrl}/auth/callback`
-      const found = requireSettings('auth-auth0', config, {
+      const found = requireSettings(config, {
         domain: {
           variable: 'AUTH0_DOMAIN',
           option: given.domain ?? edited.domain,

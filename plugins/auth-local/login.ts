@@ -1,4 +1,4 @@
-import type { Caller, PluginContext, Route } from '../../core/index.ts'
+import type { Remote, PluginContext, Route } from '../../core/index.ts'
 import { normaliseEmail } from '../access-users/index.ts'
 import {
   checkOrigin,
@@ -53,7 +53,7 @@ export function loginEndpoint({ context, accounts, attempts, name, turns = TURNS
     return loginPage({ name, host, attempt })
   }
 
-  async function logIn(request: Request, { address = '' }: Caller): Promise<Response> {
+  async function logIn(request: Request, { address = '' }: Remote): Promise<Response> {
     checkOrigin(request, { issuer })
     const form = await readForm(request)
     const attempt = form.get('attempt') ?? ''
@@ -114,7 +114,7 @@ export function loginEndpoint({ context, accounts, attempts, name, turns = TURNS
     audience: 'page',
     logger,
     limit: createAddressLimit(RATE, now),
-    handle: (request, caller) => (request.method === 'POST' ? logIn(request, caller) : show(request)),
+    handle: (request, remote) => (request.method === 'POST' ? logIn(request, remote) : show(request)),
   })
 }
 

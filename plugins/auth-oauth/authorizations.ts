@@ -1,6 +1,6 @@
 import type { JsonValue, Store } from '../../core/index.ts'
 import type { Clock } from './clock.ts'
-import { digest, isSame, newId, newSecret } from './secret.ts'
+import { digest, isSame, newId } from './secret.ts'
 
 /** One authorization request, checked, on its way to a decision. Times in ms since the epoch. */
 export interface Authorization {
@@ -86,6 +86,3 @@ export function createAuthorizations(store: Store, now: Clock): Authorizations {
 export function isBoundTo({ bind }: Departure, cookie: string | undefined): boolean {
   return cookie !== undefined && isSame(bind, digest(cookie))
 }
-
-/** A new state for the identity source. */
-export const newState = newSecret

@@ -1,4 +1,4 @@
-import type { Caller, Route } from '../../core/index.ts'
+import type { Remote, Route } from '../../core/index.ts'
 import type { Authorization } from './authorizations.ts'
 import type { Client } from './clients.ts'
 import { endpoint } from './endpoint.ts'
@@ -8,7 +8,7 @@ import type { Parts } from './parts.ts'
 import { redirectBack, seeOther } from './redirect.ts'
 import { isRegistered } from './redirect-uri.ts'
 import { grantScope } from './scope.ts'
-import { isResource, PATHS, type Site } from './site.ts'
+import { checkResource, PATHS, type Site } from './site.ts'
 
 /** Longest state, in bytes. */
 const LONGEST_STATE = 2048
@@ -16,16 +16,16 @@ const LONGEST_STATE = 2048
 /** The authorization endpoint (RFC 6749 §4.1.1, OAuth 2.1 §4.1.1): checks the request and has a person asked for consent. */
 export function authorizeEndpoint(
   parts: Parts,
-  limit: (caller: Caller) => void,
-  documentLimit: (caller: Caller) => void,
+  limit: (remote: Remote) => void,
+  documentLimit: (remote: Remote) => void,
 ): Route {
   const { authorizations, clients, site, logger } = parts
 
-  async function handle(request: Request, caller: Caller): Promise<Response> {
+  async function handle(request: Request, remote: Remote): Promise<Response> {
     const parameters =
       request.method === 'POST' ? await readForm(request) : parametersOf(new URL(request.url).searchParams)
     // Until both are known good nobody is redirected anywhere (RFC 6749 §4.1.2.1).
-    const client = await findClient(parameters, caller)
+    const client = await findClient(parameters, remote)
     const redirectUri = findRedirectUri(client, parameters)
     checkStateIsText(parameters)
     try {
@@ -43,10 +43,10 @@ export function authorizeEndpoint(
 
   return endpoint({ path: PATHS.authorize, methods: ['GET', 'POST'], audience: 'page', logger, limit, handle })
 
-  async function findClient(parameters: Parameters, caller: Caller): Promise<Client> {
+  async function findClient(parameters: Parameters, remote: Remote): Promise<Client> {
     const id = parameters.get('client_id')
     if (id === undefined) throw new OAuthError('invalid_request', 'The request names no client (client_id is missing).')
-    const client = await clients.find(id, 'authorization', () => documentLimit(caller))
+    const client = await clients.find(id, 'authorization', () => documentLimit(remote))
     if (client !== undefined) return client
     // No credentials were asked for here, so not 401 (RFC 6749 §4.1.2.1 has a person told).
     throw new OAuthError(
@@ -129,12 +129,6 @@ function readChallenge(parameters: Parameters): string {
   if (!/^[\w-]{43}$/.test(challenge))
     throw new OAuthError('invalid_request', 'code_challenge must be 43 characters of base64url.')
   return challenge
-}
-
-/** RFC 8707 §2: whatever is named has to be this resource; older clients name none. */
-function checkResource(parameters: Parameters, site: Site): void {
-  if (parameters.all('resource').every((resource) => isResource(site, resource))) return
-  throw new OAuthError('invalid_target', `The only resource here is ${site.resource}`)
 }
 
 function stateOf(parameters: Parameters): { state?: string } {

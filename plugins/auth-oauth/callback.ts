@@ -1,4 +1,4 @@
-import type { Caller, Principal, Route } from '../../core/index.ts'
+import type { Remote, Principal, Route } from '../../core/index.ts'
 import { reasonOf } from '../../core/index.ts'
 import { isBoundTo, type Departure } from './authorizations.ts'
 import { CODE_LIFE } from './codes.ts'
@@ -13,7 +13,7 @@ import { sourceError, within } from './source-call.ts'
 import type { Identified } from './source.ts'
 
 /** Where the browser comes back from the identity source: finds out who it is and whether they may, and hands the client its code. */
-export function callbackEndpoint(parts: Parts, limit: (caller: Caller) => void): Route {
+export function callbackEndpoint(parts: Parts, limit: (caller: Remote) => void): Route {
   const { authorizations, codes, departureCookie, logins, pins, site, settings, source, signal, now, logger } = parts
 
   async function handle(request: Request): Promise<Response> {
@@ -81,7 +81,7 @@ export function callbackEndpoint(parts: Parts, limit: (caller: Caller) => void):
 
   /** The address is on the list, but it is another account than before that has it. */
   async function strangerOf(user: LoginUser, client: string) {
-    if (await pins.isSame(user)) return undefined
+    if (await pins.claim(user)) return undefined
     const what = 'this e-mail address has logged in from another account before'
     logger.warn(`${what}${settings.pinSub ? '; login refused' : ''}`, {
       event: 'other-account',

@@ -1,6 +1,6 @@
-import type { Caller, Keys, Route } from '../../core/index.ts'
+import type { Remote, Keys, Route } from '../../core/index.ts'
 import { reasonOf } from '../../core/index.ts'
-import { CONSENT_LIFE, LOGIN_LIFE, newState, type Authorization, type Pending } from './authorizations.ts'
+import { CONSENT_LIFE, LOGIN_LIFE, type Authorization, type Pending } from './authorizations.ts'
 import { endpoint } from './endpoint.ts'
 import { OAuthError } from './oauth-error.ts'
 import { consentPage } from './pages/consent-page.ts'
@@ -15,7 +15,7 @@ import { sourceError, within } from './source-call.ts'
  * Asks a person, each time, before anything is sent to the identity source: else whoever registers a client could have the codes
  * of people whose session there is still open (MCP security best practices, confused deputy).
  */
-export function consentEndpoint(parts: Parts, limit: (caller: Caller) => void): Route {
+export function consentEndpoint(parts: Parts, limit: (caller: Remote) => void): Route {
   const { authorizations, consentCookie, keys, site, settings, logger } = parts
 
   async function show(request: Request): Promise<Response> {
@@ -85,7 +85,7 @@ async function depart(
   cleared: readonly [string, string],
 ): Promise<Response> {
   const { authorizations, departureCookie, site, source, signal, logger } = parts
-  const state = newState()
+  const state = newSecret()
   const cookie = newSecret()
   try {
     const callback = site.issuer + PATHS.callback

@@ -1,5 +1,5 @@
 import type { ConsolaInstance } from 'consola'
-import { reasonOf, type Caller, type Route } from '../../core/index.ts'
+import { reasonOf, type Remote, type Route } from '../../core/index.ts'
 import { errorPage } from './pages/error-page.ts'
 import { jsonError, OAuthError, wrongMethod } from './oauth-error.ts'
 
@@ -11,8 +11,8 @@ export interface EndpointOptions {
   readonly audience: 'api' | 'page'
   readonly logger: ConsolaInstance
   /** Throws when this address asks too often. */
-  readonly limit: (caller: Caller) => void
-  handle(request: Request, caller: Caller): Promise<Response>
+  readonly limit: (remote: Remote) => void
+  handle(request: Request, remote: Remote): Promise<Response>
 }
 
 /** An endpoint of the authorization server: whatever goes wrong in it is answered in the form its audience reads. */
@@ -23,12 +23,12 @@ export function endpoint({ path, methods, audience, logger, limit, handle }: End
   return {
     path,
     cors: audience === 'api' ? 'any' : 'none',
-    async handler(request, caller) {
+    async handler(request, remote) {
       const method = request.method === 'HEAD' ? 'GET' : request.method
       if (!methods.some((known) => known === method)) return wrongMethod(methods.join(', '))
       try {
-        limit(caller)
-        return await handle(request, caller)
+        limit(remote)
+        return await handle(request, remote)
       } catch (error) {
         if (error instanceof OAuthError) {
           const { error: code, message, reason } = error

@@ -1,5 +1,5 @@
 import { BlockList } from 'node:net'
-import type { Caller } from '../../core/index.ts'
+import type { Remote } from '../../core/index.ts'
 import type { Clock } from './clock.ts'
 import { OAuthError } from './oauth-error.ts'
 
@@ -53,7 +53,7 @@ const SHARED_FACTOR = 20
  * A limit by address. Throws `temporarily_unavailable` with 429 and Retry-After (RFC 6585 §4): what clients keep their tokens at.
  * An IPv6 address counts by its /64: one household has as many of them as it likes.
  */
-export function createAddressLimit(rate: Rate, now: Clock): (caller: Caller) => void {
+export function createAddressLimit(rate: Rate, now: Clock): (remote: Remote) => void {
   const ordinary = createRateLimit(rate, now)
   const shared = createRateLimit({ burst: rate.burst * SHARED_FACTOR, perMinute: rate.perMinute * SHARED_FACTOR }, now)
   return ({ address = '' }) => {
@@ -67,7 +67,7 @@ export function createAddressLimit(rate: Rate, now: Clock): (caller: Caller) => 
   }
 }
 
-/** What counts as one caller: an IPv4 address, or the /64 of an IPv6 address. */
+/** What counts as one remote: an IPv4 address, or the /64 of an IPv6 address. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address
   const [head = ''] = address.split('::', 1)

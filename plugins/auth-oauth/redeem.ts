@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
 import type { Client } from './clients.ts'
 import type { Code } from './codes.ts'
 import { lastMoment, tokensFor, isRefreshable, type TokenResponse } from './token-response.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Parameters } from './parameters.ts'
 import type { Parts } from './parts.ts'
-import { isSame } from './secret.ts'
+import { digest, isSame } from './secret.ts'
 import type { Login } from './logins.ts'
 import { checkUser } from './user-check.ts'
 
@@ -22,7 +21,7 @@ export async function redeemCode(parts: Parts, client: Client, form: Parameters)
   if (code === undefined) throw invalid('unknown, expired or burned')
   checkClient(code, client)
   checkRedirectUri(code, form)
-  if (!isSame(code.challenge, createHash('sha256').update(verifier).digest('base64url'))) {
+  if (!isSame(code.challenge, digest(verifier))) {
     if (code.spentBy === undefined) await codes.fail(text)
     throw invalid('wrong code_verifier')
   }

@@ -1,5 +1,5 @@
 import type { Keys } from '../../core/index.ts'
-import type { Login } from './logins.ts'
+import type { Login, Logins } from './logins.ts'
 
 const PREFIX = 'mrt1'
 const FORM = /^mrt1\.([\w-]{22})\.(0|[1-9]\d{0,8})\.([\w-]{43})$/
@@ -38,4 +38,15 @@ export function createRefreshTokens(keys: Keys): RefreshTokens {
     },
     isGenuine: ({ generation, mac }, login) => keys.verify('refresh-mac', textOf(login, generation), mac),
   }
+}
+
+/** The living login that a genuine token belongs to, with the token's generation; or why there is none, for the log. */
+export async function loginOf(
+  token: string,
+  { refreshTokens, logins }: { readonly refreshTokens: RefreshTokens; readonly logins: Pick<Logins, 'find'> },
+): Promise<{ readonly login: Login; readonly generation: number } | string> {
+  const claims = refreshTokens.parse(token)
+  const login = claims && (await logins.find(claims.login))
+  if (claims === undefined || login === undefined) return 'unknown, or its login has ended'
+  return refreshTokens.isGenuine(claims, login) ? { login, generation: claims.generation } : 'forged'
 }

@@ -3,6 +3,7 @@ import type { Login } from './logins.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Parameters } from './parameters.ts'
 import type { Parts } from './parts.ts'
+import { loginOf } from './refresh-token.ts'
 import { rotate } from './rotation.ts'
 import { narrowScope } from './scope.ts'
 import { tokensFor, type TokenResponse } from './token-response.ts'
@@ -15,10 +16,9 @@ const DEPTH = 3
 
 /** The refresh token grant (RFC 6749 §6) with rotation (OAuth 2.1 §4.3.1). */
 export async function refresh(parts: Parts, client: Client, form: Parameters): Promise<TokenResponse> {
-  const login = await authenticate(parts, client, form)
+  const { login, generation } = await authenticate(parts, client, form)
   const scopes = narrowScope(form.get('scope'), login.scopes)
   await checkUser(parts, login)
-  const { generation } = parts.refreshTokens.parse(form.get('refresh_token') ?? '') ?? { generation: 0 }
   const current = login.generation === generation ? await rotate(parts, login) : await replay(parts, login, generation)
   // The source may have told of another e-mail address by now.
   if (current.user.email !== login.user.email) {
@@ -30,16 +30,15 @@ export async function refresh(parts: Parts, client: Client, form: Parameters): P
 }
 
 /** The login a refresh token belongs to; nothing but a genuine token of this client gets further. */
-async function authenticate({ logins, refreshTokens }: Parts, client: Client, form: Parameters): Promise<Login> {
+async function authenticate(parts: Parts, client: Client, form: Parameters) {
   const token = form.get('refresh_token')
   if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing.')
-  const claims = refreshTokens.parse(token)
-  const login = claims && (await logins.find(claims.login))
-  if (claims === undefined || login === undefined) throw invalid('unknown, or its login has ended')
-  if (!refreshTokens.isGenuine(claims, login)) throw invalid('forged')
+  const found = await loginOf(token, parts)
+  if (typeof found === 'string') throw invalid(found)
+  const { login, generation } = found
   if (login.client !== client.id) throw invalid('issued to another client')
-  if (!login.redeemed || claims.generation > login.generation) throw invalid('never issued')
-  return login
+  if (!login.redeemed || generation > login.generation) throw invalid('never issued')
+  return found
 }
 
 /** A token that was replaced: within the grace its successor is given again, later somebody has stolen one of the two (RFC 9700 §4.14.2). */

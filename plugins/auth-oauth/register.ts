@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Caller, Route } from '../../core/index.ts'
+import type { Remote, Route } from '../../core/index.ts'
 import type { Client, Registration } from './clients.ts'
 import { displayName } from './display-name.ts'
 import { endpoint } from './endpoint.ts'
@@ -30,7 +30,7 @@ const metadata = z.object({
 type Metadata = z.output<typeof metadata>
 
 /** Dynamic client registration (RFC 7591). */
-export function registerEndpoint(parts: Parts, limit: (caller: Caller) => void): Route {
+export function registerEndpoint(parts: Parts, limit: (caller: Remote) => void): Route {
   const { settings, clients, policy, logger } = parts
 
   async function handle(request: Request): Promise<Response> {

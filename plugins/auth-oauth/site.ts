@@ -1,4 +1,6 @@
 import type { ResolvedConfig } from '../../core/index.ts'
+import { OAuthError } from './oauth-error.ts'
+import type { Parameters } from './parameters.ts'
 
 /** The scope every token has: use of the MCP endpoint. */
 export const SCOPE = 'mcp:use'
@@ -41,4 +43,10 @@ export function isResource({ resource }: Site, text: string): boolean {
   if (url.search !== '' || text.includes('?') || url.username !== '' || url.password !== '') return false
   const [spelt, ours] = [url.href, new URL(resource).href].map((href) => href.replace(/\/$/, ''))
   return spelt === ours
+}
+
+/** RFC 8707 §2: whatever a request names has to be this resource; older clients name none. Throws `invalid_target`. */
+export function checkResource(parameters: Parameters, site: Site): void {
+  if (parameters.all('resource').every((resource) => isResource(site, resource))) return
+  throw new OAuthError('invalid_target', `The only resource here is ${site.resource}`)
 }

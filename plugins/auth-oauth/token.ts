@@ -1,4 +1,4 @@
-import type { Caller, Route } from '../../core/index.ts'
+import type { Remote, Route } from '../../core/index.ts'
 import { authenticateClient } from './client-auth.ts'
 import { endpoint } from './endpoint.ts'
 import { json, OAuthError } from './oauth-error.ts'
@@ -6,19 +6,17 @@ import { readForm } from './parameters.ts'
 import type { Parts } from './parts.ts'
 import { redeemCode } from './redeem.ts'
 import { refresh } from './refresh.ts'
-import { isResource, PATHS } from './site.ts'
+import { checkResource, PATHS } from './site.ts'
 
 /** The token endpoint (RFC 6749 §3.2, OAuth 2.1 §3.2). */
-export function tokenEndpoint(parts: Parts, limit: (caller: Caller) => void): Route {
+export function tokenEndpoint(parts: Parts, limit: (caller: Remote) => void): Route {
   const { clients, site, logger } = parts
 
   async function handle(request: Request): Promise<Response> {
     if (new URL(request.url).search !== '') throw new OAuthError('invalid_request', 'Parameters belong in the body.')
     const form = await readForm(request)
     const client = await authenticateClient(request, form, clients)
-    if (!form.all('resource').every((resource) => isResource(site, resource))) {
-      throw new OAuthError('invalid_target', `The only resource here is ${site.resource}`)
-    }
+    checkResource(form, site)
     switch (form.get('grant_type')) {
       case 'authorization_code':
         return json(200, await redeemCode(parts, client, form))

@@ -23,7 +23,7 @@ export async function checkUser(parts: Parts, login: Login): Promise<void> {
 /** An e-mail address that came with a refresh counts no more than one that comes with a login, see `Pins`. */
 export async function checkAccount(parts: Parts, { id, client, user }: Login): Promise<void> {
   const { pins, settings, logger, userLabel, end } = parts
-  if (await pins.isSame(user)) return
+  if (await pins.claim(user)) return
   const what = 'this e-mail address has logged in from another account before'
   logger.warn(`${what}${settings.pinSub ? '; refresh refused' : ''}`, {
     event: 'other-account',

@@ -31,7 +31,7 @@ export default function authOidc(options: AuthOidcOptions = {}): Plugin {
     options,
     setup(context) {
       const { config } = context
-      const found = requireSettings('auth-oidc', config, {
+      const found = requireSettings(config, {
         issuer: {
           variable: 'OIDC_ISSUER',
           option: given.issuer,

@@ -10,7 +10,6 @@ export interface Wanted {
 
 /** The values of settings that have to be there; throws one `ERR_PROXY_CONFIG` that names every missing one and where to find it. */
 export function requireSettings<K extends string>(
-  plugin: string,
   config: ResolvedConfig,
   wanted: Readonly<Record<K, Wanted>>,
 ): Record<K, string> {
@@ -18,7 +17,7 @@ export function requireSettings<K extends string>(
   const missing: string[] = []
   for (const [key, { variable, option, hint }] of Object.entries<Wanted>(wanted)) {
     const value = variableOf(config, variable) ?? option
-    if (value === undefined) missing.push(`${plugin}: ${variable} is missing; ${hint}`)
+    if (value === undefined) missing.push(`${variable} is missing; ${hint}`)
     else found[key as K] = value
   }
   if (missing.length > 0) throw new ProxyError('ERR_PROXY_CONFIG', missing.join('\n'))

@@ -36,10 +36,10 @@ test('missing variables are all named at once, each with the place in the dashbo
   const failure = await start({ MCP_AUTH_PROVIDER: 'oauth_proxy' })
   expect(failure?.code).toBe('ERR_PROXY_CONFIG')
   expect(failure?.message.split('\n').map((line) => line.replace(/^.*failed to set up: /, ''))).toEqual([
-    'auth-auth0: AUTH0_DOMAIN is missing; in the Auth0 dashboard: Applications → your application → Settings → Domain',
-    `auth-auth0: AUTH0_CLIENT_ID is missing; in the Auth0 dashboard: create a Regular Web Application with the Allowed Callback URL ${ORIGIN}/auth/callback; it is under its Settings → Client ID`,
-    'auth-auth0: AUTH0_CLIENT_SECRET is missing; in the Auth0 dashboard: Applications → your application → Settings → Client Secret',
-    'auth-auth0: AUTH0_AUDIENCE is missing; in the Auth0 dashboard: Applications → APIs → create an API (RS256, Allow Offline Access on); it is its Identifier',
+    'AUTH0_DOMAIN is missing; in the Auth0 dashboard: Applications → your application → Settings → Domain',
+    `AUTH0_CLIENT_ID is missing; in the Auth0 dashboard: create a Regular Web Application with the Allowed Callback URL ${ORIGIN}/auth/callback; it is under its Settings → Client ID`,
+    'AUTH0_CLIENT_SECRET is missing; in the Auth0 dashboard: Applications → your application → Settings → Client Secret',
+    'AUTH0_AUDIENCE is missing; in the Auth0 dashboard: Applications → APIs → create an API (RS256, Allow Offline Access on); it is its Identifier',
   ])
 })
 

@@ -30,9 +30,9 @@ test('missing variables are all named at once, each with where its value is foun
   const { code, message } = await failure({ MCP_AUTH_PROVIDER: 'oidc' })
   expect(code).toBe('ERR_PROXY_CONFIG')
   expect(message.split('\n').map((line) => line.replace(/^.*failed to set up: /, ''))).toEqual([
-    "auth-oidc: OIDC_ISSUER is missing; it is the provider's address, below which /.well-known/openid-configuration answers",
-    `auth-oidc: OIDC_CLIENT_ID is missing; register this proxy at the provider as a web application with the callback ${ORIGIN}/auth/callback`,
-    'auth-oidc: OIDC_CLIENT_SECRET is missing; it stands beside the client id at the provider',
+    "OIDC_ISSUER is missing; it is the provider's address, below which /.well-known/openid-configuration answers",
+    `OIDC_CLIENT_ID is missing; register this proxy at the provider as a web application with the callback ${ORIGIN}/auth/callback`,
+    'OIDC_CLIENT_SECRET is missing; it stands beside the client id at the provider',
   ])
 })
 

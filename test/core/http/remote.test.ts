@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createCallers } from '../../../core/http/caller.ts'
-import { definePlugin, type Caller } from '../../../core/plugin.ts'
+import { createRemotes } from '../../../core/http/remote.ts'
+import { definePlugin, type Remote } from '../../../core/plugin.ts'
 import { converse, send } from '../../fixtures/core/http.ts'
 import { openProxy } from '../../harness.ts'
 
 const TRUSTED = ['10.0.0.0/8', '192.168.1.7', '::1', 'fd00::/8']
 
 /** Where a request of this peer comes from. */
-function addressOf(ip: string | undefined, forwarded?: string, trusted: readonly string[] = TRUSTED): Caller {
+function addressOf(ip: string | undefined, forwarded?: string, trusted: readonly string[] = TRUSTED): Remote {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
-  return createCallers(trusted)(Object.assign(new Request('http://localhost/', { headers }), { ip }))
+  return createRemotes(trusted)(Object.assign(new Request('http://localhost/', { headers }), { ip }))
 }
 
 describe('the address of a caller', () => {
@@ -25,7 +25,7 @@ describe('the address of a caller', () => {
   it('is absent where there is no network', () => {
     expect(addressOf(undefined, '198.51.100.1')).toEqual({})
     expect(addressOf('', '198.51.100.1')).toEqual({})
-    expect(createCallers(TRUSTED)(new Request('http://localhost/'))).toEqual({})
+    expect(createRemotes(TRUSTED)(new Request('http://localhost/'))).toEqual({})
   })
 
   it.each([
@@ -141,7 +141,7 @@ describe('properties', () => {
 })
 
 describe('on the wire', () => {
-  const seen: Caller[] = []
+  const seen: Remote[] = []
   const who = definePlugin({
     name: 'test-who',
     setup: () => ({

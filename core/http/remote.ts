@@ -1,11 +1,11 @@
 import { BlockList, isIP } from 'node:net'
-import type { Caller } from '../plugin.ts'
+import type { Remote } from '../plugin.ts'
 
 /**
  * Tells where requests come from. The peer's own address, unless that is a trusted proxy: then the last one in
  * `X-Forwarded-For` that is not, since anything further left may be made up. `trusted`: addresses and CIDR ranges.
  */
-export function createCallers(trusted: readonly string[]): (request: Request) => Caller {
+export function createRemotes(trusted: readonly string[]): (request: Request) => Remote {
   const proxies = listOf(trusted)
   const isTrusted = (address: string): boolean => {
     const family = isIP(address)
