@@ -13,6 +13,7 @@ export interface CallLogOptions {
 /** Told of each call that has ended: how long it took (ms) and what it failed with. */
 export type OnCall = (call: Call, took: number, error?: unknown) => void
 
+const LOG_INFO = 3
 const LOG_DEBUG = 4
 const USES: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 
@@ -21,7 +22,7 @@ const USES: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resourc
  * are told at `info` where users are known; lists, and everything without authentication, at `debug`. Absent: nothing to tell.
  */
 export function createCallLog({ logger, userLabel, authenticated }: CallLogOptions): OnCall | undefined {
-  if (!authenticated && logger.level < LOG_DEBUG) return undefined
+  if (logger.level < (authenticated ? LOG_INFO : LOG_DEBUG)) return undefined
   const uses = authenticated ? logger.info : logger.debug
   return ({ method, params, principal, requestId }, took, error) => {
     const isUse = USES.has(method)

@@ -12,29 +12,31 @@ type BearerOptions = Pick<Parts, 'site' | 'accessTokens' | 'logins' | 'end' | 'p
 
 /** Recognises callers by their access token (RFC 6750 §2.1): its signature, then the login it comes from. */
 export function createBearer({ site, accessTokens, logins, end, permissions, now }: BearerOptions): AuthProvider {
+  /** By the whole Authorization header: for one that was seen before, nothing has to be taken apart. */
   const checked = new Map<string, AccessClaims>()
   /** One principal for each login, as long as that stays as it is. */
   const principals = new WeakMap<Login, Principal>()
 
   /** A signature holds for ever; only the end of a token has to be looked at each time. */
-  function claimsOf(token: string): AccessClaims | undefined {
-    const known = checked.get(token)
+  function claimsOf(header: string): AccessClaims | undefined {
+    const known = checked.get(header)
     if (known === undefined || known.expires > now()) return known
-    checked.delete(token)
+    checked.delete(header)
     return undefined
   }
 
-  async function verify(token: string): Promise<AccessClaims | undefined> {
-    const claims = await accessTokens.verify(token)
+  async function verify(header: string): Promise<AccessClaims | undefined> {
+    const token = tokenIn(header)
+    const claims = token === undefined ? undefined : await accessTokens.verify(token)
     if (claims === undefined) return undefined
-    checked.set(token, claims)
+    checked.set(header, claims)
     const [oldest] = checked.size > REMEMBERED ? checked.keys() : []
     if (oldest !== undefined) checked.delete(oldest)
     return claims
   }
 
-  async function lookUp(token: string): Promise<Principal | undefined> {
-    const claims = await verify(token)
+  async function lookUp(header: string): Promise<Principal | undefined> {
+    const claims = await verify(header)
     return claims && identify(claims)
   }
 
@@ -70,11 +72,11 @@ export function createBearer({ site, accessTokens, logins, end, permissions, now
 
   return {
     authenticate(request) {
-      const token = tokenIn(request)
-      if (token === undefined) return undefined
+      const header = request.headers.get('authorization')
+      if (header === null) return undefined
       // At once for a token that was seen a moment ago: it stands before every call.
-      const claims = claimsOf(token)
-      return claims === undefined ? lookUp(token) : identify(claims)
+      const claims = claimsOf(header)
+      return claims === undefined ? lookUp(header) : identify(claims)
     },
 
     challenge: (request) => (request.headers.has('authorization') ? invalidToken(site) : unauthenticated(site)),
@@ -101,6 +103,6 @@ export function createBearer({ site, accessTokens, logins, end, permissions, now
 }
 
 /** The token of a well-formed `Authorization: Bearer`. In a query or a body none is looked for. */
-function tokenIn(request: Request): string | undefined {
-  return /^Bearer ([\w.~+/-]+=*)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+function tokenIn(header: string): string | undefined {
+  return /^Bearer ([\w.~+/-]+=*)$/i.exec(header)?.[1]
 }
