@@ -40,7 +40,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   app.all('/readyz', ({ req }) =>
     isRead(req) ? readiness(options.statuses(), options.isReady()) : wrongMethod('GET, HEAD'),
   )
-  const remotes = createRemotes(config.trustedProxies)
+  const remotes = createRemotes(config.trustedProxies, (message) => logger.warn(message))
   for (const route of options.routes) mount(app, route, guard, remotes)
   // HEAD goes with GET (RFC 9110 §9.1), unless a plugin has a route of its own for it: the first one counts.
   for (const route of options.routes) if (isGet(route)) mount(app, route, guard, remotes, 'HEAD')

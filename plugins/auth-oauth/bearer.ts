@@ -2,6 +2,7 @@ import { AuthError, isProxyError, type AuthProvider, type Awaitable, type Princi
 import { mayUse, type AccessClaims } from './access-token.ts'
 import { challengeOf, invalidToken, unauthenticated } from './challenge.ts'
 import { principalOf as newPrincipal, type Login } from './logins.ts'
+import { createMemory } from './memory.ts'
 import type { Parts } from './parts.ts'
 import { SCOPE } from './site.ts'
 
@@ -13,7 +14,7 @@ type BearerOptions = Pick<Parts, 'site' | 'accessTokens' | 'logins' | 'end' | 'p
 /** Recognises callers by their access token (RFC 6750 §2.1): its signature, then the login it comes from. */
 export function createBearer({ site, accessTokens, logins, end, permissions, now }: BearerOptions): AuthProvider {
   /** By the whole Authorization header: for one that was seen before, nothing has to be taken apart. */
-  const checked = new Map<string, AccessClaims>()
+  const checked = createMemory<AccessClaims>(REMEMBERED)
   /** One principal for each login, as long as that stays as it is. */
   const principals = new WeakMap<Login, Principal>()
 
@@ -30,8 +31,6 @@ export function createBearer({ site, accessTokens, logins, end, permissions, now
     const claims = token === undefined ? undefined : await accessTokens.verify(token)
     if (claims === undefined) return undefined
     checked.set(header, claims)
-    const [oldest] = checked.size > REMEMBERED ? checked.keys() : []
-    if (oldest !== undefined) checked.delete(oldest)
     return claims
   }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { JsonValue, Principal, Store } from '../../core/index.ts'
 import type { Clock } from './clock.ts'
+import { createMemory } from './memory.ts'
 import { newId } from './secret.ts'
 import type { Identity } from './source.ts'
 
@@ -68,7 +69,7 @@ const GLANCE = 5000
 const REMEMBERED = 10_000
 
 export function createLogins(store: Store, now: Clock, onend: () => void): Logins {
-  const seen = new Map<string, { readonly login: Login; readonly at: number }>()
+  const seen = createMemory<{ readonly login: Login; readonly at: number }>(REMEMBERED)
   /** How many have ended here: what was read while one did may be out of date. */
   let ends = 0
 
@@ -81,18 +82,11 @@ export function createLogins(store: Store, now: Clock, onend: () => void): Login
     return login === undefined || isOver(login) ? undefined : login
   }
 
-  function remember(login: Login): void {
-    seen.delete(login.id)
-    seen.set(login.id, { login, at: now() })
-    const [oldest] = seen.size > REMEMBERED ? seen.keys() : []
-    if (oldest !== undefined) seen.delete(oldest)
-  }
-
   async function look(id: string): Promise<Login | undefined> {
     const before = ends
     const login = await find(id)
     if (login === undefined) seen.delete(id)
-    else if (ends === before) remember(login)
+    else if (ends === before) seen.set(id, { login, at: now() })
     return login
   }
 

@@ -1,6 +1,7 @@
 import { BlockList } from 'node:net'
 import type { Remote } from '../../core/index.ts'
 import type { Clock } from './clock.ts'
+import { createMemory } from './memory.ts'
 import { OAuthError } from './oauth-error.ts'
 
 /** How many at once, and how many a minute after that. */
@@ -21,7 +22,7 @@ export interface RateLimit {
 const MOST = 10_000
 
 export function createRateLimit({ burst, perMinute }: Rate, now: Clock): RateLimit {
-  const buckets = new Map<string, { left: number; at: number }>()
+  const buckets = createMemory<{ left: number; at: number }>(MOST)
   return {
     take(key) {
       const time = now()
@@ -30,10 +31,7 @@ export function createRateLimit({ burst, perMinute }: Rate, now: Clock): RateLim
       const passed = Math.max(0, time - at)
       const filled = Math.min(burst, left + (passed * perMinute) / 60_000)
       const allowed = filled >= 1
-      buckets.delete(key)
       buckets.set(key, { left: allowed ? filled - 1 : filled, at: time })
-      const [oldest] = buckets.size > MOST ? buckets.keys() : []
-      if (oldest !== undefined) buckets.delete(oldest)
       return allowed ? 0 : Math.max(1, Math.ceil(((1 - filled) * 60) / perMinute))
     },
     give(key) {

@@ -9,7 +9,8 @@ import { documentUrl } from './client-id.ts'
 import { DocumentError } from './document-error.ts'
 import { clientIn } from './document.ts'
 import { fetchDocument, type FetchOptions } from './fetch-document.ts'
-import { createKnownClients, createMemory, type Known } from './known.ts'
+import { createKnownClients, type Known } from './known.ts'
+import { createMemory } from '../memory.ts'
 
 /** Life (ms) of a document without a word about it, and the bounds of what its server may say. */
 const LIFE = 3_600_000

@@ -1,6 +1,7 @@
 import type { Store } from '../../../core/index.ts'
 import type { Client } from '../clients.ts'
 import type { Clock } from '../clock.ts'
+import { createMemory } from '../memory.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -60,23 +61,6 @@ export function createKnownClients(store: Store, now: Clock): KnownClients {
       const known = await find(id)
       await store.update<Stored>(usedKey(id), (stored) => stored ?? known, { ttl: USED_LIFE })
       used.set(id, now())
-    },
-  }
-}
-
-/** A map of a bounded size: what was set longest ago goes first. */
-export function createMemory<T>(most: number): Pick<Map<string, T>, 'get' | 'has' | 'set' | 'delete'> {
-  const map = new Map<string, T>()
-  return {
-    get: (key) => map.get(key),
-    has: (key) => map.has(key),
-    delete: (key) => map.delete(key),
-    set(key, value) {
-      map.delete(key)
-      map.set(key, value)
-      const [oldest] = map.size > most ? map.keys() : []
-      if (oldest !== undefined) map.delete(oldest)
-      return map
     },
   }
 }

@@ -10,7 +10,7 @@ const TRUSTED = ['10.0.0.0/8', '192.168.1.7', '::1', 'fd00::/8']
 /** Where a request of this peer comes from. */
 function addressOf(ip: string | undefined, forwarded?: string, trusted: readonly string[] = TRUSTED): Remote {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
-  return createRemotes(trusted)(Object.assign(new Request('http://localhost/', { headers }), { ip }))
+  return createRemotes(trusted, () => {})(Object.assign(new Request('http://localhost/', { headers }), { ip }))
 }
 
 describe('the address of a caller', () => {
@@ -25,7 +25,7 @@ describe('the address of a caller', () => {
   it('is absent where there is no network', () => {
     expect(addressOf(undefined, '198.51.100.1')).toEqual({})
     expect(addressOf('', '198.51.100.1')).toEqual({})
-    expect(createRemotes(TRUSTED)(new Request('http://localhost/'))).toEqual({})
+    expect(createRemotes(TRUSTED, () => {})(new Request('http://localhost/'))).toEqual({})
   })
 
   it.each([
@@ -184,4 +184,19 @@ describe('on the wire', () => {
       await proxy.close()
     }
   })
+})
+
+it('a neighbour that forwards for others and is not trusted is told of once; a stranger never is', () => {
+  const warned: string[] = []
+  const remotes = createRemotes(['10.9.0.0/16'], (message) => warned.push(message))
+  const ask = (ip: string, forwarded?: string) => {
+    const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
+    return remotes(Object.assign(new Request('http://localhost/', { headers }), { ip }))
+  }
+  ask('10.9.0.1', '198.51.100.7')
+  ask('198.51.100.9', '10.0.0.1')
+  ask('127.0.0.1')
+  expect(warned).toEqual([])
+  for (let times = 0; times < 3; times++) expect(ask('127.0.0.1', '198.51.100.7')).toEqual({ address: '127.0.0.1' })
+  expect(warned).toEqual([expect.stringMatching(/through 127\.0\.0\.1.*MCP_TRUSTED_PROXIES/)])
 })
