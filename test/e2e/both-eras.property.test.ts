@@ -255,8 +255,8 @@ async function nothingStays(alone: number, before: Holdings): Promise<void> {
 
 test(
   'fifty clients of both eras at servers of both eras: each hears of its own calls, and all of them end',
-  // Once more on a machine that is busy beside: clients that leave just as the proxy closes may then leave their sessions at a
-  // server, whose own limit ends them.
+  // Known weakness, cause not found: on a machine that is busy beside, some sessions stay at an upstream after the proxy has closed.
+  // Until that is mended the whole is tried once more; a fault that shows only now and then can hide behind this.
   { timeout: LIMIT, retry: 1 },
   () =>
     fc.assert(fc.asyncProperty(scenario, play), {
