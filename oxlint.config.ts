@@ -11,7 +11,6 @@ const HOMES: Readonly<Record<string, string>> = {
   c12: 'core/config/load.ts',
   listhen: 'core/http/server.ts',
   jose: 'plugins/auth-oauth/** and plugins/auth-oidc/**',
-  chokidar: 'plugins/reload/**',
 }
 
 const NO_PLUGIN: Ban = {

@@ -6,6 +6,14 @@ import type { Awaitable } from './plugin.ts'
 export interface Hooks {
   /** Every upstream that is not lazy has settled. */
   ready(): Awaitable<void>
+  /** The process was told to read its configuration anew (SIGHUP). Where no plugin has this hook, it starts anew instead. */
+  reload(): Awaitable<void>
+  /** Other servers are there: names of those that are new, gone, or different. */
+  'config:change'(event: {
+    readonly added: readonly string[]
+    readonly removed: readonly string[]
+    readonly changed: readonly string[]
+  }): Awaitable<void>
   /** The kernel begins to close. */
   close(): Awaitable<void>
   'upstream:up'(event: { readonly name: string; readonly tools: number }): Awaitable<void>
@@ -17,6 +25,8 @@ export interface Hooks {
 /** Runs hooks of all plugins, in order; never throws, never waits. */
 export interface HookRunner {
   run<K extends keyof Hooks>(name: K, ...event: Parameters<Hooks[K]>): void
+  /** Whether some plugin has this hook. */
+  has(name: keyof Hooks): boolean
 }
 
 /** A hook that throws is logged with its plugin's name. */
@@ -25,6 +35,7 @@ export function createHookRunner(
   logger: ConsolaInstance,
 ): HookRunner {
   return {
+    has: (name) => hooks.some(({ hooks: own }) => own[name] !== undefined),
     run(name, ...event) {
       for (const { plugin, hooks: own } of hooks) {
         const hook = own[name] as ((...event: unknown[]) => Awaitable<void>) | undefined

@@ -15,6 +15,7 @@ export { pathVariableOf, variableOf } from './config/variable.ts'
 export { DEFAULT_PLUGINS, resolveConfig } from './config/resolve.ts'
 export type { ResolveOptions } from './config/resolve.ts'
 export { backoff, doubling, sleep } from './backoff.ts'
+export type { ConfigChange } from './config/change.ts'
 export type { ResolvedConfig, ServerConfig, ServerSettings } from './config/resolved.ts'
 export {
   AuthError,
@@ -36,6 +37,7 @@ export type {
   Remote,
   Command,
   Contribution,
+  NextConfig,
   Plugin,
   PluginContext,
   PluginSpec,

@@ -5,7 +5,7 @@ import type { ResolvedConfig } from './config/resolved.ts'
 import { legacyDownstream } from './downstream/legacy.ts'
 import { modernDownstream } from './downstream/modern.ts'
 import { createSessions } from './downstream/sessions.ts'
-import { reasonOf } from './errors.ts'
+import { ProxyError, reasonOf } from './errors.ts'
 import { createCallLog } from './call-log.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { keepNames } from './gateway/kept-names.ts'
@@ -15,6 +15,7 @@ import { createAuthenticator } from './http/authenticate.ts'
 import { createEndpoint } from './http/endpoint.ts'
 import { proveKeys } from './key-proof.ts'
 import { createKeys } from './keys.ts'
+import { createLiveConfig, type Evaluate, type LiveConfig } from './live-config.ts'
 import { createLogger } from './logger.ts'
 import type { Command, Plugin, PluginContext } from './plugin.ts'
 import { createProcessGroups } from './process-groups.ts'
@@ -45,6 +46,8 @@ export interface Kernel {
   fetch(request: Request): Promise<Response>
   /** Begins to connect the servers, in the background. */
   start(): void
+  /** Asks for the configuration to be read anew; false where no plugin sees to that. */
+  reload(): boolean
   /** Hears of every change of a server's status; call the result to stop. */
   on(listener: (status: UpstreamStatus) => void): () => void
   /** Ends streams and calls, closes servers and plugins, last opened first. Idempotent. */
@@ -58,6 +61,8 @@ export interface KernelOptions {
   readonly serving?: boolean
   /** How a plugin may end the process; absent: it is logged and ignored. */
   readonly exit?: (code: number, reason: string) => void
+  /** How the configuration is read anew; absent: it cannot be. */
+  readonly evaluate?: Evaluate
 }
 
 /** How often (ms) what has expired is removed from the store. */
@@ -82,7 +87,7 @@ export async function createKernel(config: ResolvedConfig, options: KernelOption
 
 async function assemble(
   config: ResolvedConfig,
-  { logger, exit, serving = true }: KernelOptions & { logger: ConsolaInstance },
+  { logger, exit, evaluate, serving = true }: KernelOptions & { logger: ConsolaInstance },
   scope: Scope,
 ): Promise<Kernel> {
   const keys = createKeys(await loadSecrets({ secret: config.secret, dataDir: config.dataDir, logger }))
@@ -92,6 +97,7 @@ async function assemble(
   /** What plugins may want before there is anything to look at. */
   let standing: StandingStreams | undefined
   let review: (() => Promise<void>) | undefined
+  let live: LiveConfig | undefined
   const userLabel = createUserLabel(config.log, keys)
   const contextOf = (plugin: Plugin): PluginContext => ({
     config,
@@ -101,6 +107,8 @@ async function assemble(
     signal: end.signal,
     serving,
     exit: exit ?? ((code, reason) => logger.error(`plugin "${plugin.name}" asked to exit with ${code}: ${reason}`)),
+    evaluate: async () => lively(live).evaluate(),
+    apply: async (next) => lively(live).apply(next),
     watch: (path, on) => serving && scope.defer(`watch ${path}`, watchPath(path, on)),
     permissions: (principal) => (slots.access ? slots.access.permissions(principal) : EVERYTHING),
     recheck: () => void standing?.recheck(),
@@ -123,7 +131,8 @@ async function assemble(
   const listeners = new Set<(status: UpstreamStatus) => void>()
   const groups = createProcessGroups(config.dataDir, logger)
   const upstreams: Upstreams = await createUpstreams({
-    config,
+    limits: config.limits,
+    servers: config.servers,
     adapters: slots.transports,
     logger,
     store,
@@ -151,6 +160,7 @@ async function assemble(
     logger,
     firstListWait: config.limits.firstListWait,
   })
+  live = createLiveConfig({ config, evaluate, hooks, logger, signal: end.signal, exchange: upstreams.apply })
   const sessions = createSessions({ keys, store, life: config.limits.sessionLife })
   const authenticator = createAuthenticator(slots.auth, slots.access)
   const streams = (standing = createStandingStreams(authenticator.isCurrent))
@@ -193,6 +203,11 @@ async function assemble(
       upstreams.start()
       void ready.then(() => closing || hooks.run('ready'))
     },
+    reload() {
+      if (!hooks.has('reload')) return false
+      hooks.run('reload')
+      return true
+    },
     on(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -202,6 +217,13 @@ async function assemble(
       return scope.close()
     },
   }
+}
+
+/** Plugins may read the configuration anew once all of them are set up. */
+function lively(live: LiveConfig | undefined): LiveConfig {
+  if (live === undefined)
+    throw new ProxyError('ERR_PROXY_PLUGIN', 'the configuration is still being applied; wait for the hook "ready"')
+  return live
 }
 
 /** Records nobody asks for again would stay for ever. Returns how to stop. */

@@ -1,6 +1,7 @@
 import type { ConsolaInstance } from 'consola'
 import type { AccessPolicy, AuthProvider, Permissions, Principal } from './auth.ts'
-import type { ResolvedConfig } from './config/resolved.ts'
+import type { ConfigChange } from './config/change.ts'
+import type { ResolvedConfig, ServerConfig } from './config/resolved.ts'
 import type { Hooks } from './hooks.ts'
 import type { Keys } from './keys.ts'
 import type { Middleware } from './middleware.ts'
@@ -34,6 +35,18 @@ export interface Contribution {
   readonly commands?: readonly Command[]
   /** Closes what `setup` opened: in reverse order, also after another plugin failed. */
   dispose?(): Awaitable<void>
+}
+
+/** The configuration as its files say now. */
+export interface NextConfig {
+  readonly servers: readonly ServerConfig[]
+  /** Files it was read from, and those that change it when they are edited or appear. */
+  readonly files: readonly string[]
+  readonly watchFiles: readonly string[]
+  /** Things to say that stop nothing. */
+  readonly warnings: readonly string[]
+  /** How it differs from the one that runs. */
+  readonly change: ConfigChange
 }
 
 /** An HTTP route beside `/mcp`. */
@@ -78,6 +91,16 @@ export interface PluginContext {
   readonly serving: boolean
   /** Ends the process in order, with this exit code. */
   readonly exit: (code: number, reason: string) => void
+  /**
+   * Reads the configuration anew, in a process of its own: a module once loaded is not read again. Plugins are set up there as well,
+   * but nothing is connected. Rejects `ProxyError` where it could not be started with, and after 30 s.
+   */
+  readonly evaluate: () => Promise<NextConfig>
+  /**
+   * Takes over the servers of an evaluated configuration, and nothing else of it: only those that differ are stopped or started,
+   * and calls under way on them end first (60 s at most). Rejects when the kernel closes.
+   */
+  readonly apply: (next: NextConfig) => Promise<void>
   /**
    * Calls `on` after the file at `path` has changed, appeared or gone, at most 1 s later; until the kernel closes. Changes
    * that come together may be told as one.

@@ -18,13 +18,15 @@ export interface End {
   readonly asked: Promise<number>
   /** Asks for the end; only the first one counts. */
   ask(code: number, reason: string): void
+  /** What SIGHUP calls; without it, or where that answers false, the process ends to be started anew. */
+  onreload: (() => boolean) | undefined
 }
 
 /** Ctrl-C reaches the whole foreground group and npm passes it on once more: within this time (ms) it is one wish. */
 export const SAME_WISH = 500
 
 /**
- * Listens for what ends a process: SIGTERM and SIGINT (exit code 0), SIGHUP (42: read the configuration anew), and the
+ * Listens for what ends a process: SIGTERM and SIGINT (exit code 0), SIGHUP (`onreload`, else 42: start anew), and the
  * loss of the supervisor. A process that nobody supervises ends at once when it is asked a second time.
  */
 export function createEnd({ logger, supervised, deadline = 8000 }: EndOptions): End {
@@ -53,14 +55,15 @@ export function createEnd({ logger, supervised, deadline = 8000 }: EndOptions): 
     ask(EXIT.ok, signal)
   }
 
+  const end: End = { signal: controller.signal, asked, ask, onreload: undefined }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   process.on('SIGHUP', (signal) => {
-    if (supervised && !(hadTerminal && !hasTerminal())) ask(EXIT.reload, `${signal}, starting anew`)
-    else stop(signal)
+    if (!supervised || (hadTerminal && !hasTerminal())) stop(signal)
+    else if (end.onreload?.() !== true) ask(EXIT.reload, `${signal}, starting anew`)
   })
   if (supervised) onSupervisorLost(() => ask(EXIT.ok, 'the supervisor is gone'))
-  return { signal: controller.signal, asked, ask }
+  return end
 }
 
 /** Whether this process has a terminal. One that had and has no longer got SIGHUP because its window was closed. */

@@ -6,6 +6,7 @@ import { reapGroups } from '../process-groups.ts'
 import { resolvePlugins } from '../resolve.ts'
 import { commit, version } from '../version.ts'
 import type { Options } from './args.ts'
+import { EVALUATION, evaluate, evaluateAnew } from './evaluate.ts'
 import { endWithLauncher } from './launcher.ts'
 import { loadSettings } from './settings.ts'
 import { supervise } from './supervise.ts'
@@ -26,16 +27,22 @@ export interface Entry {
  * very process. Resolves the exit code; throws ERR_PROXY_CONFIG and ERR_PROXY_PLUGIN.
  */
 export async function start(options: Options, entry: Entry): Promise<number> {
-  if (process.env[WORKER] !== undefined) {
-    delete process.env[WORKER] // nothing that a worker starts is a worker
-    return serve(await loadSettings(options, process.env), { supervised: true })
+  if (process.env[EVALUATION] !== undefined) {
+    delete process.env[EVALUATION]
+    return evaluate(options)
   }
+  const supervised = process.env[WORKER] !== undefined
+  delete process.env[WORKER] // nothing that a worker starts is a worker
+  const evaluation = evaluateAnew(entry, { ...process.env })
+  if (supervised) return serve(await loadSettings(options, process.env), { supervised, evaluate: evaluation })
   endWithLauncher(process.env)
   const { config, logger } = await loadSettings(options, { ...process.env })
   logger.info(`mcp-proxy-server ${version} (commit ${commit()})`)
   await reapLeftovers(config, logger)
   const supervisor = await findSupervisor(config)
-  if (supervisor === undefined) return serve(await loadSettings(options, process.env), { supervised: false })
+  if (supervisor === undefined) {
+    return serve(await loadSettings(options, process.env), { supervised, evaluate: evaluation })
+  }
   const worker = { file: entry.file, args: entry.argv, env: { ...process.env, [WORKER]: '1' } }
   return supervise(supervisor, { config, logger, worker })
 }

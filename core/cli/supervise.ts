@@ -43,6 +43,12 @@ export async function supervise(supervisor: Supervisor, options: SuperviseOption
   }
 }
 
+/** What a worker says first. */
+function dataDirOf(message: unknown): string | undefined {
+  const { dataDir } = (message ?? {}) as { readonly dataDir?: unknown }
+  return typeof dataDir === 'string' ? dataDir : undefined
+}
+
 interface Workers {
   readonly run: Run
   stop(signal: 'SIGTERM' | 'SIGINT'): void
@@ -54,6 +60,8 @@ function createWorkers({ config, logger, worker, patience = 10_000 }: SuperviseO
   const stopped = new AbortController()
   let child: ChildProcess | undefined
   let stoppedAt = 0
+  /** Where the worker's process groups are recorded: it may have been moved since this process read the configuration. */
+  let { dataDir } = config
 
   async function start(): Promise<WorkerEnd> {
     if (child !== undefined) throw new Error('a worker is running; start() begins one at a time')
@@ -61,10 +69,11 @@ function createWorkers({ config, logger, worker, patience = 10_000 }: SuperviseO
     const began = performance.now()
     child = fork(worker.file, [...worker.args], { env: worker.env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] })
     const pid = child.pid
+    child.on('message', (message) => (dataDir = dataDirOf(message) ?? dataDir))
     const { code, signal } = await endOf(child)
     const ranFor = performance.now() - began
     child = undefined
-    const groups = await reapGroups(config.dataDir, { logger, ...(pid === undefined ? {} : { ended: pid }) })
+    const groups = await reapGroups(dataDir, { logger, ...(pid === undefined ? {} : { ended: pid }) })
     if (groups > 0) logger.info(`ended ${groups} process group(s) that the worker left behind`)
     return { code: codeOf(code, signal), ranFor }
   }

@@ -4,6 +4,7 @@ import { waitForPort } from '../http/port.ts'
 import { reasonOf } from '../errors.ts'
 import { createKernel } from '../kernel.ts'
 import type { Kernel } from '../kernel.ts'
+import type { Evaluate } from '../live-config.ts'
 import { killOwnGroups } from '../process-groups.ts'
 import { showBanner } from './banner.ts'
 import { createEnd } from './end.ts'
@@ -15,16 +16,26 @@ import { urlsOf } from './urls.ts'
 /** How long (ms) requests in flight may take once everything else is closed. */
 const GRACE = 1000
 
+export interface ServeOptions {
+  /** Whether a supervisor is there to start another worker. */
+  readonly supervised: boolean
+  /** How the configuration is read anew. */
+  readonly evaluate: Evaluate
+}
+
 /**
  * Serves until told to end, then closes in order; resolves the exit code. Times: the whole close takes 8 s at most, else
  * the process ends regardless. Throws what `createKernel` throws.
  */
-export async function serve(settings: Settings, { supervised }: { supervised: boolean }): Promise<number> {
+export async function serve(settings: Settings, { supervised, evaluate }: ServeOptions): Promise<number> {
   const { config, logger } = settings
   crashOnce(settings)
+  // Whoever ends what a killed worker leaves behind looks there.
+  process.send?.({ dataDir: config.dataDir })
   for (const warning of config.warnings) logger.warn(warning)
   const end = createEnd({ logger, supervised })
-  const kernel = await createKernel(config, { logger, exit: end.ask })
+  const kernel = await createKernel(config, { logger, exit: end.ask, evaluate })
+  end.onreload = kernel.reload
   try {
     const server = await listen(settings, kernel, end)
     if (server === undefined) return end.signal.aborted ? await end.asked : EXIT.port

@@ -66,7 +66,8 @@ async function loadOnce(options: LoadOptions): Promise<ResolvedConfig> {
   const rootDir = mainFile === undefined ? cwd : dirname(mainFile)
   const main =
     mainFile === undefined ? undefined : await readMain(mainFile, named.main === undefined ? undefined : '--config')
-  const servers = readServerFile(named.servers, join(rootDir, SERVER_FILE))
+  const serverFile = named.servers?.path ?? join(rootDir, SERVER_FILE)
+  const servers = readServerFile(named.servers, serverFile)
   return resolveConfig(main?.config ?? {}, {
     rootDir,
     typedIn,
@@ -75,6 +76,12 @@ async function loadOnce(options: LoadOptions): Promise<ResolvedConfig> {
     source: main?.source ?? NOWHERE,
     ...(servers === undefined ? {} : { servers: servers.list }),
     files: [mainFile, servers?.list.source.file].filter((file) => file !== undefined),
+    watchFiles: [
+      join(cwd, '.env'),
+      ...(named.main === undefined ? MAIN_FILES.map((name) => join(cwd, name)) : [named.main]),
+      serverFile,
+      ...secretFile(options.env, typedIn),
+    ],
     warnings: [
       ...(servers?.warnings ?? []),
       ...replacedServers(main?.config, servers?.list.source.file, named.servers !== undefined),
@@ -143,9 +150,14 @@ async function evaluate(file: string, text: string): Promise<Config> {
   }
 }
 
-function readServerFile(named: NamedFile | undefined, beside: string): ReturnType<typeof parseServerFile> | undefined {
+function readServerFile(named: NamedFile | undefined, file: string): ReturnType<typeof parseServerFile> | undefined {
   if (named !== undefined) return parseServerFile(named.path, readText(named.path, named.by))
-  return existsSync(beside) ? parseServerFile(beside, readText(beside)) : undefined
+  return existsSync(file) ? parseServerFile(file, readText(file)) : undefined
+}
+
+function secretFile(env: NodeJS.ProcessEnv, typedIn: string): string[] {
+  const named = readVariables(env).MCP_SECRET_FILE
+  return named === undefined ? [] : [resolve(typedIn, named)]
 }
 
 /** A file that was named replaces the main file's servers on purpose; one that merely lies there may surprise. */

@@ -45,6 +45,7 @@ export interface ResolveOptions {
   /** Replaces `config.mcpServers`. */
   readonly servers?: ServerList
   readonly files?: readonly string[]
+  readonly watchFiles?: readonly string[]
   readonly warnings?: readonly string[]
 }
 
@@ -71,6 +72,7 @@ export function resolveConfig(config: Config | UntypedConfig, options: ResolveOp
     env,
     dataDir: dataDir === undefined ? resolve(rootDir, checked.dataDir) : resolve(typedIn, dataDir),
     files: options.files ?? [],
+    watchFiles: options.watchFiles ?? [],
     host:
       flags['--host'] ??
       variables.MCP_HOST ??

@@ -49,6 +49,8 @@ export interface ResolvedConfig {
   readonly dataDir: string
   /** Files this configuration was read from. */
   readonly files: readonly string[]
+  /** Files that change it when they are edited, or appear: those it was read from, and those that were looked for. */
+  readonly watchFiles: readonly string[]
   readonly host: string
   readonly port: number
   /** Public origin, no trailing slash. */

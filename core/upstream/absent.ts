@@ -25,6 +25,9 @@ export function absentUpstream(
     watch: async () => {},
     release: () => {},
     start: () => {},
+    known: undefined,
+    expose: () => {},
+    retire: async () => {},
     close: async () => {},
   }
 }

@@ -16,6 +16,8 @@ export interface Instances {
   split(): void
   /** Ends what serves a party alone, and its subscriptions. */
   release(party: string): void
+  /** Calls under way, and openings. */
+  readonly busy: number
   close(): Promise<void>
 }
 
@@ -135,6 +137,11 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
       adopter = served = undefined
       several = false
       if (primary.instance !== undefined) primary.drop(primary.instance)
+    },
+    get busy() {
+      let sum = primary.busy
+      for (const { slot } of places.values()) sum += slot.busy
+      return sum
     },
     async close() {
       const slots = [primary, ...[...places.values()].map(({ slot }) => slot)]

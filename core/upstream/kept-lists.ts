@@ -23,7 +23,7 @@ export interface KeptLists {
   read(): Promise<Known | undefined>
   /** Writes, after a moment in which further changes are gathered. Never rejects; a failure is logged. */
   write(known: Known): void
-  /** Writes what is not written yet. */
+  /** Writes what is not written yet; what comes afterwards is dropped. */
   close(): Promise<void>
 }
 
@@ -38,6 +38,7 @@ export function createKeptLists(store: Store, server: ServerConfig, logger: Cons
   let waiting: Known | undefined
   let timer: NodeJS.Timeout | undefined
   let writing = Promise.resolve()
+  let closed = false
 
   function flush(): Promise<void> {
     clearTimeout(timer)
@@ -63,10 +64,14 @@ export function createKeptLists(store: Store, server: ServerConfig, logger: Cons
       }
     },
     write(known) {
+      if (closed) return
       waiting = known
       timer ??= setTimeout(() => void flush(), GATHER).unref()
     },
-    close: flush,
+    close() {
+      closed = true
+      return flush()
+    },
   }
 }
 

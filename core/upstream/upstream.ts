@@ -1,13 +1,13 @@
 import type { ConsolaInstance } from 'consola'
-import type { ResolvedConfig, ServerConfig } from '../config/resolved.ts'
+import type { ResolvedConfig, ServerConfig, ServerSettings } from '../config/resolved.ts'
 import { isRpcError, RpcError } from '../errors.ts'
-import { matchNames } from '../gateway/glob.ts'
 import type { Source, SourceListener } from '../gateway/source.ts'
 import type { UpstreamState, UpstreamStatus } from '../status.ts'
 import type { TransportAdapter } from '../transport.ts'
 import { ErrorCode } from '../wire/codes.ts'
 import { createBreaker } from './breaker.ts'
 import { createDelivery } from './delivery.ts'
+import { countShown, exposureOf, type Exposure } from './exposure.ts'
 import type { UpstreamEvent } from './face.ts'
 import { createInstances } from './instances.ts'
 import { createIsolation, isolationOf } from './isolation.ts'
@@ -15,6 +15,7 @@ import type { KeptLists, Known } from './kept-lists.ts'
 import { createLauncher } from './launcher.ts'
 import { createOffer, type Offer } from './offer.ts'
 import { createSlot, type Slot } from './slot.ts'
+import { untilIdle } from './retire.ts'
 import { createEras, type Era } from './verdict.ts'
 
 export interface UpstreamOptions {
@@ -39,6 +40,12 @@ export interface Upstream extends Source {
   readonly settled: Promise<void>
   /** Resolves when what it offers is known: from an earlier run, or because its first connect has ended. */
   readonly listed: Promise<void>
+  /** What it last offered; `undefined` before it has. */
+  readonly known: Known | undefined
+  /** Shows its tools otherwise from now on; what runs goes on. */
+  expose(settings: Pick<ServerSettings, 'prefix' | 'tools'>): void
+  /** It has left the configuration: closes once the calls under way have ended, after `limit` ms at the latest, or as `signal` aborts. */
+  retire(limit: number, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -46,7 +53,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const { server, logger, listener } = options
   const { settings, name } = server
   const end = new AbortController()
-  const offers = offersOf(settings.tools)
+  let exposure = exposureOf(settings)
   const mode = isolationOf(server)
   let isSplit = options.known?.split ?? false
   const rule = createIsolation(mode, {
@@ -58,7 +65,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const settled = createSettled()
   const listed = createSettled()
   let began = 0
-  let status = firstStatus(options, offers)
+  let status = firstStatus(options, exposure)
 
   const eras = createEras({
     fixed: fixedEra(options),
@@ -140,7 +147,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   function become(change: { state?: UpstreamState; reason?: string; took?: number }): void {
     const { reason, ...kept } = status
     const still = change.state === undefined && reason !== undefined
-    status = { ...kept, ...(still && { reason }), tools: countTools(offer.lists.tools, offers), ...change }
+    status = { ...kept, ...(still && { reason }), tools: countShown(offer.lists.tools, exposure), ...change }
     options.onstatus(status)
   }
 
@@ -156,13 +163,19 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
   const upstream: Upstream = {
     name,
-    prefix: settings.prefix,
     settled: settled.promise,
     listed: offer.known ? Promise.resolve() : listed.promise,
-    offers,
     call: createDelivery({ name, logger, slotFor: instances.slotFor, check: launcher.check }),
+    get prefix() {
+      return exposure.prefix
+    },
+    offers: (tool) => exposure.offers(tool),
     get lists() {
       return offer.lists
+    },
+    get known() {
+      const { lists, instructions } = offer
+      return offer.known ? { lists, split: isSplit, ...(instructions !== undefined && { instructions }) } : undefined
     },
     get instructions() {
       return offer.instructions
@@ -187,6 +200,18 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       }
     },
     release: instances.release,
+    expose(shown) {
+      exposure = exposureOf(shown)
+      become({})
+    },
+    async retire(limit, signal) {
+      settle()
+      // The entry that takes its place keeps its own lists under the same name.
+      await options.kept.close()
+      const cut = await untilIdle(instances, limit, signal)
+      if (cut > 0) logger.warn(`its entry has changed, and ${cut} call(s) are still under way: they are cut`)
+      await upstream.close()
+    },
     async close() {
       end.abort()
       settle()
@@ -197,24 +222,14 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   return upstream
 }
 
-function offersOf({ include, exclude }: ServerConfig['settings']['tools']): (tool: string) => boolean {
-  const included = include.length > 0 ? matchNames(include) : () => true
-  const excluded = matchNames(exclude)
-  return (tool) => included(tool) && !excluded(tool)
-}
-
-function countTools(tools: readonly { readonly name?: unknown }[], offers: (tool: string) => boolean): number {
-  return tools.filter(({ name }) => offers(String(name))).length
-}
-
 /** The era to speak whatever the server says: the only one that the transport has, or the configured one. */
 function fixedEra({ server, route }: UpstreamOptions): Era | undefined {
   const { protocol } = server.settings
   return route.adapter.era ?? (protocol === 'auto' ? undefined : protocol)
 }
 
-function firstStatus({ server, route, known }: UpstreamOptions, offers: (tool: string) => boolean): UpstreamStatus {
-  const tools = countTools(known?.lists.tools ?? [], offers)
+function firstStatus({ server, route, known }: UpstreamOptions, exposure: Exposure): UpstreamStatus {
+  const tools = countShown(known?.lists.tools ?? [], exposure)
   return { name: server.name, transport: route.adapter.type, tools, state: 'connecting' }
 }
 

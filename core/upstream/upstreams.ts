@@ -1,13 +1,9 @@
-import type { ConsolaInstance } from 'consola'
-import { parseEntry, type ParsedEntry } from '../config/entry.ts'
-import type { ResolvedConfig, ServerConfig } from '../config/resolved.ts'
-import type { SourceListener, Sources } from '../gateway/source.ts'
-import type { UpstreamStatus } from '../status.ts'
-import type { Store } from '../storage.ts'
-import type { TransportAdapter } from '../transport.ts'
-import { absentUpstream } from './absent.ts'
-import { createKeptLists } from './kept-lists.ts'
-import { createUpstream, type Upstream } from './upstream.ts'
+import { differenceOf, type ServerDifference } from '../config/change.ts'
+import type { ServerConfig } from '../config/resolved.ts'
+import type { ListKind, Sources } from '../gateway/source.ts'
+import { LIST_KINDS } from './lists.ts'
+import { prepareUpstream, type Prepared, type PrepareOptions } from './prepare.ts'
+import type { Upstream } from './upstream.ts'
 
 /** Every configured server. */
 export interface Upstreams extends Sources {
@@ -15,70 +11,93 @@ export interface Upstreams extends Sources {
   start(): void
   /** Resolves once every server's first connect has ended, well or not. */
   readonly connected: Promise<void>
+  /**
+   * Takes over other entries: servers that are new or different are started, those that are gone or different finish their calls and
+   * are closed, all others are left alone. Resolves as soon as clients see the new ones.
+   */
+  apply(servers: readonly ServerConfig[]): Promise<void>
   close(): Promise<void>
 }
 
-export interface UpstreamsOptions {
-  readonly config: ResolvedConfig
-  readonly adapters: readonly TransportAdapter[]
-  readonly logger: ConsolaInstance
-  /** Where lists are kept for the next start. */
-  readonly store: Store
-  readonly listener: SourceListener
-  processGroup(pid: number): () => void
-  onstatus(status: UpstreamStatus, before: UpstreamStatus): void
-}
+/** How long (ms) calls may go on at a server whose entry has changed: as long as a request may take that makes no progress. */
+const LEAVE = 60_000
 
 /** Parses every server entry; a bad one makes that server `invalid` and harms no other. */
-export async function createUpstreams(options: UpstreamsOptions): Promise<Upstreams> {
-  const all = await Promise.all(options.config.servers.map((server) => prepare(options, server)))
+export async function createUpstreams(options: PrepareOptions & { readonly servers: readonly ServerConfig[] }) {
+  let prepared = await Promise.all(options.servers.map((server) => prepareUpstream(options, server)))
+  let all: readonly Upstream[] = prepared.map(({ upstream }) => upstream)
+  const end = new AbortController()
+  const leaving = new Set<Promise<void>>()
+  let started = false
   let pending = true
   const listed = Promise.all(all.map((upstream) => upstream.listed)).then(() => void (pending = false))
-  return {
-    all,
+  const connected = Promise.all(all.map(({ settled }) => settled)).then(() => {})
+
+  async function apply(servers: readonly ServerConfig[]): Promise<void> {
+    const plan = servers.map((server) => planFor(server, prepared))
+    const next = await Promise.all(plan.map(({ server, before, difference }) => take(server, before, difference)))
+    if (end.signal.aborted) return void (await Promise.all(next.map(({ upstream }) => upstream.close())))
+    const gone = prepared.filter((one) => !next.some(({ upstream }) => upstream === one.upstream))
+    const fresh = next.filter((one) => !prepared.some(({ upstream }) => upstream === one.upstream))
+    const shown = plan.filter(({ difference }) => difference === 'exposure')
+    prepared = next
+    all = next.map(({ upstream }) => upstream)
+    for (const { server, before } of shown) before?.upstream.expose(server.settings)
+    const replaced = new Set(fresh.map(({ server }) => server.name))
+    const removed = gone.filter(({ server }) => !replaced.has(server.name))
+    options.listener.onlists(kindsOf([...removed, ...shown.flatMap(({ before }) => before ?? [])]))
+    for (const one of gone) retire(one)
+    if (started) for (const { upstream } of fresh) upstream.start()
+  }
+
+  /** What is only shown otherwise, and what has not changed, stays. */
+  async function take(server: ServerConfig, before: Prepared | undefined, difference: ServerDifference) {
+    if (before !== undefined && difference !== 'server') return { ...before, server }
+    return prepareUpstream(options, server, before?.upstream.known)
+  }
+
+  function retire({ upstream, leave }: Prepared): void {
+    leave()
+    const left = upstream.retire(LEAVE, end.signal).finally(() => leaving.delete(left))
+    leaving.add(left)
+  }
+
+  const upstreams: Upstreams = {
+    get all() {
+      return all
+    },
     get pending() {
       return pending
     },
     settled: (ms) => (ms === undefined ? listed : Promise.race([listed, elapsed(ms)])),
-    connected: Promise.all(all.map(({ settled }) => settled)).then(() => {}),
-    start: () => all.forEach((upstream) => upstream.start()),
-    close: async () => void (await Promise.all(all.map((upstream) => upstream.close()))),
-  }
-}
-
-async function prepare(options: UpstreamsOptions, server: ServerConfig): Promise<Upstream> {
-  const logger = options.logger.withTag(server.name)
-  const route = server.problem === undefined ? await parseEntry(server, options.adapters) : { problem: server.problem }
-  if (server.settings.disabled)
-    return absentUpstream(server, typeOf(route), 'disabled', 'disabled in the configuration')
-  if ('problem' in route) {
-    logger.error(`invalid: ${route.problem}`)
-    return absentUpstream(server, '?', 'invalid', route.problem)
-  }
-  for (const warning of route.warnings) logger.warn(warning)
-  const kept = createKeptLists(options.store, server, logger)
-  let status: UpstreamStatus | undefined
-  const upstream = createUpstream({
-    server,
-    route,
-    limits: options.config.limits,
-    logger,
-    kept,
-    known: await kept.read(),
-    listener: options.listener,
-    processGroup: options.processGroup,
-    onstatus(now) {
-      const before = status ?? now
-      status = now
-      options.onstatus(now, before)
+    connected,
+    start() {
+      started = true
+      for (const upstream of all) upstream.start()
     },
-  })
-  status = upstream.status
-  return upstream
+    apply,
+    async close() {
+      end.abort()
+      await Promise.all([...all.map((upstream) => upstream.close()), ...leaving])
+    },
+  }
+  return upstreams
 }
 
-function typeOf(route: ParsedEntry): string {
-  return 'adapter' in route ? route.adapter.type : '?'
+interface Plan {
+  readonly server: ServerConfig
+  readonly before: Prepared | undefined
+  readonly difference: ServerDifference
+}
+
+function planFor(server: ServerConfig, prepared: readonly Prepared[]): Plan {
+  const before = prepared.find((one) => one.server.name === server.name)
+  return { server, before, difference: before === undefined ? 'server' : differenceOf(before.server, server) }
+}
+
+/** The lists that some of these have something in. */
+function kindsOf(prepared: readonly Prepared[]): readonly ListKind[] {
+  return LIST_KINDS.filter((kind) => prepared.some(({ upstream }) => upstream.lists[kind].length > 0))
 }
 
 function elapsed(ms: number): Promise<void> {

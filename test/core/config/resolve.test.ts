@@ -13,6 +13,7 @@ test('an empty configuration has every default', () => {
     env: { MCP_LOG_FORMAT: 'json' },
     dataDir: '/x/data',
     files: [],
+    watchFiles: [],
     host: '127.0.0.1',
     port: 8080,
     baseUrl: 'http://localhost:8080',

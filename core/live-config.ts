@@ -1,0 +1,66 @@
+import type { ConsolaInstance } from 'consola'
+import { changeOf, snapshotOf, type ConfigSnapshot } from './config/change.ts'
+import type { ResolvedConfig, ServerConfig } from './config/resolved.ts'
+import { ProxyError } from './errors.ts'
+import type { HookRunner } from './hooks.ts'
+import type { NextConfig } from './plugin.ts'
+
+/** Reads the configuration in a process of its own, and ends that when `signal` aborts. Rejects `ProxyError`. */
+export type Evaluate = (signal: AbortSignal) => Promise<ConfigSnapshot>
+
+/** The configuration of a running kernel, which may be read anew and, as to its servers, exchanged. */
+export interface LiveConfig {
+  /** The servers of now. */
+  readonly servers: readonly ServerConfig[]
+  evaluate(): Promise<NextConfig>
+  /** One at a time. */
+  apply(next: NextConfig): Promise<void>
+}
+
+export interface LiveConfigOptions {
+  readonly config: ResolvedConfig
+  /** Absent: the kernel was not made from files. */
+  readonly evaluate?: Evaluate | undefined
+  readonly hooks: HookRunner
+  readonly logger: ConsolaInstance
+  /** Aborted when the kernel closes. */
+  readonly signal: AbortSignal
+  /** Exchanges the servers. */
+  exchange(servers: readonly ServerConfig[]): Promise<void>
+}
+
+export function createLiveConfig(options: LiveConfigOptions): LiveConfig {
+  const { hooks, logger, signal } = options
+  let current = snapshotOf(options.config)
+  let queue = Promise.resolve()
+
+  async function exchange({ servers, files, watchFiles, warnings }: NextConfig): Promise<void> {
+    signal.throwIfAborted()
+    const known = new Set(current.warnings)
+    for (const warning of warnings) if (!known.has(warning)) logger.warn(warning)
+    await options.exchange(servers)
+    const next = { servers, rest: current.rest, files, watchFiles, warnings }
+    const { added, removed, changed } = changeOf(current, next)
+    current = next
+    hooks.run('config:change', { added, removed, changed })
+  }
+
+  return {
+    get servers() {
+      return current.servers
+    },
+    async evaluate() {
+      if (options.evaluate === undefined) {
+        throw new ProxyError('ERR_PROXY_CONFIG', 'this proxy was not started from files: there is nothing to read anew')
+      }
+      const next = await options.evaluate(signal)
+      const { servers, files, watchFiles, warnings } = next
+      return { servers, files, watchFiles, warnings, change: changeOf(current, next) }
+    },
+    apply(evaluated) {
+      const applied = queue.then(() => exchange(evaluated))
+      queue = applied.catch(() => {})
+      return applied
+    },
+  }
+}
