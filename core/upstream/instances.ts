@@ -6,7 +6,7 @@ import type { Slot } from './slot.ts'
 
 /** Every instance of one server, by whom it serves. */
 export interface Instances {
-  /** The slot that serves a peer, made if there is none. Throws `RpcError` when there are too many. */
+  /** The slot that serves a peer, made if there is none. Throws `RpcError` when there are too many, or all are closed. */
   slotFor(peer: Peer): Slot
   /** What a peer is subscribed to: the whole wish. Rejects as the server does; then the wish is as it was. */
   watch(peer: Peer, uris: ReadonlySet<string>): Promise<void>
@@ -16,8 +16,6 @@ export interface Instances {
   split(): void
   /** Ends what serves a party alone, and its subscriptions. */
   release(party: string): void
-  /** Calls under way, and openings. */
-  readonly busy: number
   close(): Promise<void>
 }
 
@@ -50,6 +48,7 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
   /** The first client that the first instance has served, and whether there were more. */
   let served: Client | undefined
   let several = false
+  let isClosed = false
   let closing: Promise<void> = Promise.resolve()
 
   function find(key: string): Place | undefined {
@@ -67,6 +66,8 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
       several ||= served.party !== peer.party
     }
     if (found !== undefined) return moveToEnd(key, found)
+    // A call may have been on its way here for long: nobody would end what it opens now.
+    if (isClosed) throw new RpcError(ErrorCode.InternalError, 'this server is not served any more')
     if (places.size >= MOST) makeRoom()
     const place: Place = { slot: create(clientOf(peer)), wishes: new Map() }
     places.set(key, place)
@@ -138,12 +139,8 @@ export function createInstances({ rule, primary, isStateless, create, onsplit }:
       several = false
       if (primary.instance !== undefined) primary.drop(primary.instance)
     },
-    get busy() {
-      let sum = primary.busy
-      for (const { slot } of places.values()) sum += slot.busy
-      return sum
-    },
     async close() {
+      isClosed = true
       const slots = [primary, ...[...places.values()].map(({ slot }) => slot)]
       await Promise.all([closing, ...slots.map((slot) => slot.close())])
     },

@@ -76,6 +76,8 @@ export function createSlot(options: SlotOptions): Slot {
   }
 
   async function openOnce(): Promise<Instance> {
+    // Nobody waits for what is opened now to be closed again.
+    if (end.signal.aborted) throw new Unavailable('it is closing')
     let opened: Instance
     try {
       opened = await options.open(end.signal)

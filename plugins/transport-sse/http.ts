@@ -22,6 +22,8 @@ export interface HttpRequest {
 export interface Underway {
   /** Rejects `ConnectionError`; `delivered` is false where nothing was sent. */
   readonly reply: Promise<Reply>
+  /** Whether any of it has been sent. */
+  sent(): boolean
   /** Ends it and its socket. */
   stop(): void
   /** What counted has come: the server may end the answer, but not keep it. */
@@ -106,6 +108,7 @@ export function send(site: Site, request: HttpRequest, reader: Reader): Underway
   go(request.path ?? site.path)
   return {
     reply,
+    sent: () => controller !== undefined,
     stop,
     release() {
       if (!done) linger = setTimeout(stop, LINGER).unref()

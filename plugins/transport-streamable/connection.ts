@@ -9,15 +9,13 @@ import type {
   RpcResponse,
   TransportContext,
 } from '../../core/index.ts'
-import { closeSite, createGate, post, POST_WIDTH, send } from '../transport-sse/index.ts'
+import { closeSite, createGate, createSite, post, POST_WIDTH } from '../transport-sse/index.ts'
+import { createEnding } from './ending.ts'
 import type { StreamableEntry } from './entry.ts'
 import { isSessionLost } from './failure.ts'
 import { createLink } from './link.ts'
 import { openRequest, type OpenRequest } from './request.ts'
 import { standBy } from './standby.ts'
-
-/** Longest wait for the server when a session is ended, in milliseconds. */
-const DELETE_LIMIT = 2000
 
 /** One server over Streamable HTTP, and the session with it where it has one. Opens no socket before the first request. */
 export function openStreamable(entry: StreamableEntry, context: TransportContext): Connection {
@@ -25,6 +23,8 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
   const attribution = createAttribution()
   const gate = createGate(link.who, POST_WIDTH, link.maxMessageBytes)
   const open = new InFlight<RpcId, OpenRequest>()
+  const anew = () => createSite('transport-streamable', entry, context.name, context.maxMessageBytes)
+  const endSession = createEnding(link, anew, context.logger)
   const stop = new AbortController()
   let gone: ConnectionError | undefined
   let closing: Promise<void> | undefined
@@ -65,7 +65,7 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     if (exchange.signal?.aborted) throw givenUp(exchange.signal, false)
     const closeExchange = attribution.open(message.id, exchange)
     const underway = openRequest(link, message, exchange)
-    const onabort = () => underway.fail(givenUp(exchange.signal, true))
+    const onabort = () => giveUp(underway, givenUp(exchange.signal, true))
     open.set(message.id, underway)
     exchange.signal?.addEventListener('abort', onabort, { once: true })
     try {
@@ -88,8 +88,17 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
   /** There are servers that begin a session with whatever request they refuse: nobody else would end it. */
   function refuseSession(underway: OpenRequest): void {
     const session = underway.session()
-    if (session === undefined || underway.answered() || closing) return
-    strays = Promise.all([strays, endSession(session)])
+    if (session !== undefined && !underway.answered()) strays = Promise.all([strays, endSession(session)])
+  }
+
+  function giveUp(underway: OpenRequest, error: ConnectionError): void {
+    const late = underway.giveUp(error)
+    if (late !== undefined) strays = Promise.all([strays, endLate(late)])
+  }
+
+  async function endLate(late: Promise<string | undefined>): Promise<void> {
+    const session = await late
+    if (session !== undefined) await endSession(session)
   }
 
   async function tell(message: RpcNotification | RpcResponse): Promise<void> {
@@ -108,19 +117,10 @@ export function openStreamable(entry: StreamableEntry, context: TransportContext
     gone ??= new ConnectionError(`${link.who} was closed by the proxy`, { delivered: false, lost: true })
     stop.abort()
     for (const underway of open.values())
-      underway.fail(new ConnectionError(gone.message, { delivered: true, lost: true }))
+      giveUp(underway, new ConnectionError(gone.message, { delivered: true, lost: true }))
     await Promise.all([strays, link.session !== undefined && !forgotten && endSession(link.session)])
     await closeSite(link)
     resolveClosed(undefined)
-  }
-
-  /** Servers keep a session until it is ended; those that cannot end one answer 405. */
-  async function endSession(session: string): Promise<void> {
-    const headers = link.headers({ 'mcp-session-id': session })
-    const underway = send(link, { method: 'DELETE', headers }, {})
-    const timer = setTimeout(underway.stop, DELETE_LIMIT)
-    await underway.reply.catch(() => undefined)
-    clearTimeout(timer)
   }
 
   const connection: Connection = {

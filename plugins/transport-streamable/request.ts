@@ -3,6 +3,7 @@ import type { Exchange, RpcId, RpcMessage, RpcRequest, RpcResponse } from '../..
 import { isSuccess, mediaType, readMessages, send } from '../transport-sse/index.ts'
 import type { Reader, Reply, Underway } from '../transport-sse/index.ts'
 import { refusal, refusalOf } from './failure.ts'
+import { startLimit } from './limit.ts'
 import type { Link } from './link.ts'
 
 /** Attempts in a row to resume a broken stream that bring nothing new, before the request counts as failed. */
@@ -11,13 +12,18 @@ const RESUME_TRIES = 5
 const UNREACHED_TRIES = 2
 /** Least pause before a stream is resumed, in milliseconds: "at once" would be a busy loop. */
 const SHORTEST = 50
+/** Longest wait for the id of a session that nobody wants any more, in milliseconds: without it nobody can end it. */
+const LATE = 1000
 const resumeDelay = backoff({ delays: doubling(500, 8000), jitter: 0.5 })
 
 /** One request on its way to its response. */
 export interface OpenRequest {
   readonly response: Promise<RpcResponse>
-  /** Ends the wait and its stream; the response rejects with `error`. */
-  fail(error: ConnectionError): void
+  /**
+   * Ends the wait and its stream; the response rejects with `error`. A request that may have begun a session is still
+   * listened to until its answer begins, for `LATE` ms at most: then the result resolves with that session's id.
+   */
+  giveUp(error: ConnectionError): Promise<string | undefined> | undefined
   /** The session id that came with the answer. */
   session(): string | undefined
   /** Whether a result has come. */
@@ -38,6 +44,9 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
   /** Ends a pause between two attempts. */
   let pause: AbortController | undefined
   let session: string | undefined
+  let hasBegun = false
+  /** Hears that the answer has begun. */
+  let onbegin: () => void = () => {}
   let answered = false
   let lastEventId: string | undefined
   let retry = 0
@@ -59,6 +68,29 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
     settle.reject(error)
   }
 
+  function giveUp(error: ConnectionError): Promise<string | undefined> | undefined {
+    // There are servers that begin a session with whatever request they refuse.
+    if (initialize || message.method === 'server/discover') return leave(error)
+    fail(error)
+    return undefined
+  }
+
+  /** As `fail`, but what has been sent may have begun a session: its id is waited for. */
+  async function leave(why: ConnectionError): Promise<string | undefined> {
+    if (hasBegun || !underway.sent()) fail(why)
+    else {
+      over = true
+      settle.reject(why)
+      const { reply, stop } = underway
+      const begun = new Promise<void>((resolve) => (onbegin = resolve))
+      const clear = startLimit(LATE, stop)
+      await Promise.race([begun, reply.catch(() => undefined)])
+      clear()
+      stop()
+    }
+    return answered ? undefined : session
+  }
+
   function take(received: RpcMessage): void {
     if (!isResponse(received)) {
       if (!over) exchange.onmessage(received, true)
@@ -71,7 +103,9 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
     onretry: (milliseconds) => (retry = milliseconds),
     onhead({ headers }) {
       session ??= sessionOf(headers['mcp-session-id'])
-      if (initialize) link.adopt(session)
+      if (initialize && !over) link.adopt(session)
+      hasBegun = true
+      onbegin()
     },
   }
   const body = JSON.stringify(message)
@@ -132,7 +166,7 @@ export function openRequest(link: Link, message: RpcRequest, exchange: Exchange,
 
   run().catch(fail)
   // No getters: this is made for every request (`Hold` says what they cost).
-  return { response, fail, session: () => session, answered: () => answered }
+  return { response, giveUp, session: () => session, answered: () => answered }
 }
 
 /** An error that names no request answers the only one that was asked here. */

@@ -24,7 +24,7 @@ import { until } from './support/until.ts'
  */
 const RUNS = Number(process.env.BOTH_ERAS_RUNS ?? 3)
 const SEED = process.env.BOTH_ERAS_SEED
-const LIMIT = 60_000 * Math.max(2, RUNS)
+const LIMIT = 60_000 * Math.max(4, RUNS)
 
 const CLIENTS = 50
 const USERS = ['ann', 'bob', 'cid', 'dee', 'eve']
@@ -229,7 +229,7 @@ async function everyServerIsThere(player: Player, alone: ReadonlySet<string>, nu
       )
     }
     let last: string[] = []
-    await until(`${server} is at rest`, async () => (last = await left()).length === 0, 8000).catch(() => {
+    await until(`${server} is at rest`, async () => (last = await left()).length === 0, 30_000).catch(() => {
       throw new Error(`${player.name}: ${server} still has ${last.join(', ')}`)
     })
   }
@@ -255,9 +255,7 @@ async function nothingStays(alone: number, before: Holdings): Promise<void> {
 
 test(
   'fifty clients of both eras at servers of both eras: each hears of its own calls, and all of them end',
-  // Known weakness, cause not found: on a machine that is busy beside, some sessions stay at an upstream after the proxy has closed.
-  // Until that is mended the whole is tried once more; a fault that shows only now and then can hide behind this.
-  { timeout: LIMIT, retry: 1 },
+  { timeout: LIMIT },
   () =>
     fc.assert(fc.asyncProperty(scenario, play), {
       numRuns: RUNS,

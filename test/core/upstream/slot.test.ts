@@ -384,6 +384,14 @@ describe('closing', () => {
     expect(onopen).not.toHaveBeenCalled()
   })
 
+  it('is for good: nothing is opened for whoever comes afterwards', async () => {
+    const { slot, opened } = make()
+    await slot.close()
+    slot.open()
+    expect(await reasonOf(slot.acquire(never))).toBeInstanceOf(Unavailable)
+    expect(opened).toEqual([])
+  })
+
   it('while level and subscriptions are told anew closes that instance too', async () => {
     const { wait, release } = gate()
     const onopen = vi.fn<() => void>()

@@ -62,7 +62,7 @@ export interface Player {
 export const CAPABILITIES = { elicitation: { form: {} }, sampling: {}, roots: {} }
 
 /** How long (ms) a client waits for the end of a call before that counts as lost. */
-export const PATIENCE = 20_000
+export const PATIENCE = 90_000
 
 /** The nonce of a call: who made it, and where. */
 export function nonceOf(name: string, server: string, run: string): string {
