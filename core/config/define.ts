@@ -56,8 +56,8 @@ export interface Config {
   readonly pathPrefix?: string
   /** Relative to the folder of the configuration. */
   readonly dataDir?: string
-  /** Permits a public address although nothing authenticates callers. */
-  readonly allowUnauthenticated?: boolean
+  /** Permits a public address although nothing authenticates callers; `'local'`: as long as no name but this machine's is served. */
+  readonly allowUnauthenticated?: boolean | 'local'
   /** Permits a `baseUrl` with http beyond this machine. */
   readonly insecure?: boolean
   readonly allowedHosts?: readonly string[]

@@ -22,6 +22,9 @@ const flag = z.stringbool({
   error: 'expected 1 or 0',
 })
 
+/** What a container's image says: it cannot know who reaches the port that the engine publishes. */
+const flagOrLocal = z.union([z.literal('local'), flag], { error: 'expected 1, 0 or local' })
+
 const listOf = (item: z.ZodType<string, string>) =>
   z
     .string()
@@ -35,7 +38,7 @@ const variables = z
     MCP_DATA_DIR: z.string(),
     MCP_HOST: field.host,
     MCP_PORT: number(field.port),
-    MCP_ALLOW_UNAUTHENTICATED: flag,
+    MCP_ALLOW_UNAUTHENTICATED: flagOrLocal,
     MCP_BASE_URL: z.string(),
     MCP_INSECURE: flag,
     MCP_PATH_PREFIX: field.pathPrefix,

@@ -13,7 +13,10 @@ export function defaultHost({ baseUrl, hasAuth }: { baseUrl: string | undefined;
  * where nobody has said under which address they come. The kernel asks once it knows whether a plugin fills `auth`.
  */
 export function checkExposure(
-  config: Pick<ResolvedConfig, 'host' | 'port' | 'allowUnauthenticated' | 'allowedOrigins' | 'baseUrlIsDefault'>,
+  config: Pick<
+    ResolvedConfig,
+    'host' | 'port' | 'allowUnauthenticated' | 'allowedOrigins' | 'allowedHosts' | 'baseUrl' | 'baseUrlIsDefault'
+  >,
   hasAuth: boolean,
 ): void {
   if (hasAuth) return checkBaseUrl(config)
@@ -21,12 +24,27 @@ export function checkExposure(
     const advice = 'name the origins, or load an auth plugin'
     throw new ProxyError('ERR_PROXY_CONFIG', `MCP_ALLOWED_ORIGINS: "*" lets every web page call every tool; ${advice}`)
   }
-  if (config.allowUnauthenticated || isLoopback(config.host)) return
+  if (config.allowUnauthenticated === true || isLoopback(config.host)) return
+  if (config.allowUnauthenticated === 'local') return checkNames(config)
   throw new ProxyError(
     'ERR_PROXY_CONFIG',
     `MCP_HOST: "${config.host}" is reachable from other machines and nothing authenticates callers; ` +
       'use 127.0.0.1, load an auth plugin, or set MCP_ALLOW_UNAUTHENTICATED=1 if everybody who can connect may call every tool',
   )
+}
+
+/** With `local` the engine of a container decides who connects; a public name says that it is more than this machine. */
+function checkNames({ baseUrl, allowedHosts }: Pick<ResolvedConfig, 'baseUrl' | 'allowedHosts'>): void {
+  const from = { MCP_BASE_URL: [new URL(baseUrl).hostname], MCP_ALLOWED_HOSTS: allowedHosts }
+  for (const [variable, names] of Object.entries(from)) {
+    const name = names.find((one) => !isLoopback(one.replace(/:\d*$/, '')))
+    if (name === undefined) continue
+    throw new ProxyError(
+      'ERR_PROXY_CONFIG',
+      `${variable}: clients of "${name}" come from other machines and nothing authenticates them; ` +
+        'set MCP_AUTH_PROVIDER, or MCP_ALLOW_UNAUTHENTICATED=1 if everybody who can connect may call every tool',
+    )
+  }
 }
 
 function checkBaseUrl({

@@ -59,7 +59,7 @@ export interface ResolvedConfig {
   readonly baseUrlIsDefault: boolean
   /** `/mcp`, or `/<prefix>/mcp`. */
   readonly mcpPath: string
-  readonly allowUnauthenticated: boolean
+  readonly allowUnauthenticated: boolean | 'local'
   readonly allowedHosts: readonly string[]
   readonly allowedOrigins: readonly string[]
   readonly trustedProxies: readonly string[]

@@ -88,7 +88,7 @@ export const configSchema = z.strictObject({
   baseUrl: z.string().optional(),
   pathPrefix: pathPrefix.optional(),
   dataDir: text.prefault('data'),
-  allowUnauthenticated: z.boolean().prefault(false),
+  allowUnauthenticated: z.union([z.boolean(), z.literal('local')]).prefault(false),
   insecure: z.boolean().prefault(false),
   allowedHosts: list(allowedHost).prefault([]),
   allowedOrigins: list(origin).prefault([]),

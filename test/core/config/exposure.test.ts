@@ -18,6 +18,8 @@ test('the proxy is not opened to others without auth', () => {
     port: 8080,
     allowUnauthenticated: false,
     allowedOrigins: [],
+    allowedHosts: [],
+    baseUrl: 'http://localhost:8080',
     baseUrlIsDefault: false,
   }
   expect(() => checkExposure(open, false)).toThrow(/MCP_HOST: "0\.0\.0\.0".*MCP_ALLOW_UNAUTHENTICATED=1/)
@@ -39,6 +41,25 @@ test.each([
   ['192.168.1.2', false],
 ])('%s is this machine only: %s', (host, local) => {
   expect(isLoopback(host)).toBe(local)
+})
+
+describe('MCP_ALLOW_UNAUTHENTICATED=local, as the image of the container says', () => {
+  const local = { MCP_HOST: '0.0.0.0', MCP_ALLOW_UNAUTHENTICATED: 'local' }
+
+  test.each([{}, { MCP_BASE_URL: 'http://localhost:9000' }, { MCP_ALLOWED_HOSTS: '127.0.0.1:9000,a.localhost' }])(
+    'permits names of this machine: %o',
+    (more) => expect(exposed(false, { ...local, ...more })).not.toThrow(),
+  )
+
+  test.each([
+    ['MCP_BASE_URL', 'https://mcp.example.com'],
+    ['MCP_ALLOWED_HOSTS', 'localhost,mcp.example.com:8080'],
+  ])('refuses %s=%s without login', (name, value) => {
+    const env = { ...local, [name]: value }
+    expect(exposed(false, env)).toThrow(refused(new RegExp(`^${name}: .*"mcp\\.example\\.com.*MCP_AUTH_PROVIDER`)))
+    expect(exposed(false, { ...env, MCP_ALLOW_UNAUTHENTICATED: '1' })).not.toThrow()
+    expect(exposed(true, { ...env, MCP_BASE_URL: 'https://mcp.example.com' })).not.toThrow()
+  })
 })
 
 describe('where logins are bound to', () => {

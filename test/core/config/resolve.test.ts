@@ -115,7 +115,7 @@ test.each([
   ['MCP_PORT', '-1', 'a whole number from 0 to 65535'],
   ['MCP_PORT', '80.5', 'a whole number from 0 to 65535'],
   ['MCP_HOST', 'http://x', 'a host name or an IP address'],
-  ['MCP_ALLOW_UNAUTHENTICATED', 'maybe', 'expected 1 or 0'],
+  ['MCP_ALLOW_UNAUTHENTICATED', 'maybe', 'expected 1, 0 or local'],
   ['MCP_PATH_PREFIX', '../x', 'path segments'],
   ['MCP_PATH_PREFIX', 'a?b', 'path segments'],
   ['MCP_AUTH_PROVIDER', 'google', '"oauth_proxy"|"oidc"|"local"|"none"'],

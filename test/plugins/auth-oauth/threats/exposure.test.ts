@@ -86,6 +86,7 @@ describe('T108', () => {
     const [, url = ''] = await proxy.until(READY)
     expect((await fetch(url.replace('0.0.0.0', '127.0.0.1'), modernRequest('tools/list'))).status).toBe(200)
     expect(proxy.output()).toMatch(/no authentication/i)
+    expect(proxy.output()).toContain('nothing authenticates callers')
   })
 
   test('T108 control: authentication with a public bind → starts, and asks everybody', async () => {
