@@ -10,20 +10,22 @@ import { authorizationServer, SourceError } from 'mcp-proxy-server/plugins/auth-
 /** Where GitHub is; another place for GitHub Enterprise. */
 const GITHUB = { site: 'https://github.com', api: 'https://api.github.com' }
 
-export default function authGithub({ site, api, ...options } = GITHUB) {
+export default function authGithub({ site = GITHUB.site, api = GITHUB.api, ...options } = {}) {
   return {
     name: 'auth-github',
     apiVersion: 1,
+    options: { site, api, ...options },
     setup(context) {
       const { GITHUB_CLIENT_ID: id, GITHUB_CLIENT_SECRET: secret } = context.config.env
       if (!id || !secret) throw new Error('set GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET')
-      const source = githubSource({ site: site ?? GITHUB.site, api: api ?? GITHUB.api, id, secret })
+      const source = githubSource({ site, api, id, secret })
       return authorizationServer(context, { plugin: 'auth-github', source, options })
     },
   }
 }
 
-function githubSource({ site, api, id, secret }) {
+/** Who people are, as GitHub says: the port of `auth-oauth`. */
+export function githubSource({ site, api, id, secret }) {
   return {
     name: 'GitHub',
 

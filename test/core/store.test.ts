@@ -3,19 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fsLite from 'unstorage/drivers/fs-lite'
 import memory from 'unstorage/drivers/memory'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { createKeys } from '../../core/keys.ts'
 import type { StorageDriver } from '../../core/storage.ts'
 import { createStore, memoryStore } from '../../core/store.ts'
 import { memoryDriver } from '../../core/store/memory.ts'
-import { storageContract, swapContract } from '../contract/storage.ts'
+import { storageContract, swapContract } from '../../testing/index.ts'
 
-storageContract('memory', async () => ({ driver: memoryDriver() }))
-swapContract('memory', async () => ({ driver: memoryDriver() }))
+storageContract({ describe, test }, 'memory', async () => ({ driver: memoryDriver() }))
+swapContract({ describe, test }, 'memory', async () => ({ driver: memoryDriver() }))
 
 // Drivers without `swap`: the store must hold on them within one process.
-storageContract('unstorage memory', async () => ({ driver: memory() }))
-storageContract('unstorage fs-lite', async () => {
+storageContract({ describe, test }, 'unstorage memory', async () => ({ driver: memory() }))
+storageContract({ describe, test }, 'unstorage fs-lite', async () => {
   const base = await mkdtemp(join(tmpdir(), 'store-'))
   return { driver: fsLite({ base }), dispose: () => rm(base, { recursive: true }) }
 })

@@ -1,11 +1,14 @@
+import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openLegacy, openProxy, ROOT } from '../harness.ts'
 import { resolveConfig } from '../../core/config/resolve.ts'
 import { createKernel } from '../../core/kernel.ts'
+import { pluginContract, type MadePlugin } from '../../testing/index.ts'
 
 /** A folder outside the tree with the plugin installed from its tarball. */
 let rootDir: string
@@ -70,4 +73,18 @@ test('from elsewhere it is unknown, and the error says where it was looked for',
     code: 'ERR_PROXY_CONFIG',
     message: expect.stringMatching(/"greeter" is unknown.*mcp-proxy-plugin-greeter.*install/),
   })
+})
+
+pluginContract({ describe, test }, 'greeter', async () => {
+  const installed = join(rootDir, 'node_modules/mcp-proxy-plugin-greeter/index.js')
+  return {
+    module: (await import(pathToFileURL(installed).href)) as MadePlugin['module'],
+    accepts: [{ excited: true }, {}],
+    refuses: [{ exited: true }],
+    config: { mcpServers: { hi: greeterServer } },
+    async exercise(proxy) {
+      const answer = await proxy.request('tools/call', { name: 'hi_greet', arguments: { name: 'Ada' } })
+      assert.deepEqual('result' in answer && answer.result.content, [{ type: 'text', text: 'HELLO, ADA!' }])
+    },
+  }
 })

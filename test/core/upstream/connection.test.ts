@@ -3,11 +3,12 @@ import { InMemoryTransport } from '@modelcontextprotocol/client'
 import { describe, expect, test } from 'vitest'
 import { isConnectionError } from '../../../core/errors.ts'
 import { fromTransport } from '../../../core/upstream/connection.ts'
-import { transportContract } from '../../contract/transport.ts'
+import { transportContract } from '../../../testing/index.ts'
 import { recorder, toolCall } from '../../fixtures/transport/context.ts'
 import { fixture } from '../../fixtures/transport/start.ts'
 
 transportContract(
+  { describe, test },
   'any transport of the SDK',
   async () => ({
     connect: () => {
@@ -16,7 +17,6 @@ transportContract(
         new StdioClientTransport({ command: process.execPath, args, maxBufferSize: 64 * 1024 * 1024 }),
       )
     },
-    close: async () => {},
   }),
   { limit: false },
 )

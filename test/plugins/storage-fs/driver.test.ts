@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import type { PluginContext } from '../../../core/index.ts'
 import { fsDriver } from '../../../plugins/storage-fs/driver.ts'
 import storageFs from '../../../plugins/storage-fs/index.ts'
-import { storageContract, swapContract } from '../../contract/storage.ts'
+import { storageContract, swapContract } from '../../../testing/index.ts'
 
 async function makeDriver() {
   const dir = await mkdtemp(join(tmpdir(), 'store-'))
@@ -15,8 +15,8 @@ async function makeDriver() {
     dispose: () => rm(dir, { recursive: true }),
   }
 }
-storageContract('fs', makeDriver)
-swapContract('fs', makeDriver)
+storageContract({ describe, test }, 'fs', makeDriver)
+swapContract({ describe, test }, 'fs', makeDriver)
 
 describe('storage-fs', () => {
   let root: string

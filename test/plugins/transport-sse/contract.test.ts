@@ -1,9 +1,14 @@
+import { afterAll, describe, test } from 'vitest'
 import transportSse from '../../../plugins/transport-sse/index.ts'
-import { transportContract } from '../../contract/transport.ts'
-import { adapterOf, fixture, startScript } from '../../fixtures/transport/start.ts'
+import { transportContract } from '../../../testing/index.ts'
+import { adapterOf, fixture, startScript, type RunningServer } from '../../fixtures/transport/start.ts'
 
-transportContract('HTTP+SSE', async () => {
+/** One server for all tests: the one in which it dies comes last. */
+let started: Promise<RunningServer> | undefined
+afterAll(async () => (await started)?.close())
+
+transportContract({ describe, test }, 'HTTP+SSE', async () => {
   const adapter = await adapterOf(transportSse())
-  const server = await startScript([fixture('script-server.ts'), 'sse'])
-  return { connect: async (context) => adapter.connect({ url: server.url }, context), close: server.close }
+  const { url } = await (started ??= startScript([fixture('script-server.ts'), 'sse']))
+  return { connect: async (context) => adapter.connect({ url }, context) }
 })

@@ -1,14 +1,19 @@
+import { afterAll, describe, test } from 'vitest'
 import transportStreamable from '../../../plugins/transport-streamable/index.ts'
-import { transportContract, type ContractServer } from '../../contract/transport.ts'
-import { adapterOf, fixture, startScript } from '../../fixtures/transport/start.ts'
+import { transportContract, type MadeTransport } from '../../../testing/index.ts'
+import { adapterOf, fixture, startScript, type RunningServer } from '../../fixtures/transport/start.ts'
 
-async function serve(mode: 'http' | 'sse', type?: 'http'): Promise<ContractServer> {
-  const adapter = await adapterOf(transportStreamable())
-  const server = await startScript([fixture('script-server.ts'), mode])
-  const entry = { url: server.url, ...(type && { type }) }
-  return { connect: async (context) => adapter.connect(entry, context), close: server.close }
+/** One server for all tests of a suite: the one in which it dies comes last. */
+function serve(mode: 'http' | 'sse', type?: 'http'): () => Promise<MadeTransport> {
+  let started: Promise<RunningServer> | undefined
+  afterAll(async () => (await started)?.close())
+  return async () => {
+    const adapter = await adapterOf(transportStreamable())
+    const { url } = await (started ??= startScript([fixture('script-server.ts'), mode]))
+    return { connect: async (context) => adapter.connect({ url, ...(type && { type }) }, context) }
+  }
 }
 
-transportContract('Streamable HTTP', () => serve('http', 'http'))
-transportContract('a URL that turns out to be Streamable HTTP', () => serve('http'))
-transportContract('a URL that turns out to be HTTP+SSE', () => serve('sse'))
+transportContract({ describe, test }, 'Streamable HTTP', serve('http', 'http'))
+transportContract({ describe, test }, 'a URL that turns out to be Streamable HTTP', serve('http'))
+transportContract({ describe, test }, 'a URL that turns out to be HTTP+SSE', serve('sse'))
