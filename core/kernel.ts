@@ -1,5 +1,7 @@
 import type { ConsolaInstance } from 'consola'
 import type { Permissions } from './auth.ts'
+import { sleep } from './backoff.ts'
+import { snapshotOf } from './config/change.ts'
 import { checkExposure, isLoopback } from './config/exposure.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { legacyDownstream } from './downstream/legacy.ts'
@@ -27,6 +29,7 @@ import { setUp } from './set-up.ts'
 import { createStandingStreams, type StandingStreams } from './standing-streams.ts'
 import { createStore } from './store.ts'
 import { laterStore } from './store/later.ts'
+import { unchanging } from './store/unchanging.ts'
 import type { UpstreamStatus } from './status.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import { createUserLabel } from './user-label.ts'
@@ -50,6 +53,8 @@ export interface Kernel {
   reload(): boolean
   /** Hears of every change of a server's status; call the result to stop. */
   on(listener: (status: UpstreamStatus) => void): () => void
+  /** Takes no new request from now on (503) and ends the standing streams; what is under way goes on. Idempotent. */
+  refuse(): void
   /** Ends streams and calls, closes servers and plugins, last opened first. Idempotent. */
   close(): Promise<void>
 }
@@ -59,6 +64,8 @@ export interface KernelOptions {
   readonly logger?: ConsolaInstance
   /** False: it is only made for a command of a plugin. Default: true. */
   readonly serving?: boolean
+  /** True: it is only looked whether it could be started; nothing is written to the store. */
+  readonly trial?: boolean
   /** How a plugin may end the process; absent: it is logged and ignored. */
   readonly exit?: (code: number, reason: string) => void
   /** How the configuration is read anew; absent: it cannot be. */
@@ -69,6 +76,9 @@ export interface KernelOptions {
 const SWEEP = 3_600_000
 /** How long (ms) one part may take to close. A connection has 5 s of its own. */
 const CLOSE_PATIENCE = 6000
+
+/** How long (ms) a wish to read the configuration anew waits for the set-up of all plugins. */
+const SET_UP = 10_000
 
 /** What anybody may do who is recognised, where nothing fills the slot `access`. */
 const EVERYTHING: Permissions = Object.freeze({ allowedTools: Object.freeze(['*']) })
@@ -87,9 +97,11 @@ export async function createKernel(config: ResolvedConfig, options: KernelOption
 
 async function assemble(
   config: ResolvedConfig,
-  { logger, exit, evaluate, serving = true }: KernelOptions & { logger: ConsolaInstance },
+  { logger, exit, evaluate, serving = true, trial = false }: KernelOptions & { logger: ConsolaInstance },
   scope: Scope,
 ): Promise<Kernel> {
+  // Before plugins may add to the environment: so it is where it is compared with.
+  const running = snapshotOf(config)
   const keys = createKeys(await loadSecrets({ secret: config.secret, dataDir: config.dataDir, logger }))
   const end = new AbortController()
   scope.defer('signal', () => end.abort())
@@ -97,7 +109,8 @@ async function assemble(
   /** What plugins may want before there is anything to look at. */
   let standing: StandingStreams | undefined
   let review: (() => Promise<void>) | undefined
-  let live: LiveConfig | undefined
+  let assembled: (live: LiveConfig) => void = () => {}
+  const live = new Promise<LiveConfig>((resolve) => (assembled = resolve))
   const userLabel = createUserLabel(config.log, keys)
   const contextOf = (plugin: Plugin): PluginContext => ({
     config,
@@ -107,8 +120,8 @@ async function assemble(
     signal: end.signal,
     serving,
     exit: exit ?? ((code, reason) => logger.error(`plugin "${plugin.name}" asked to exit with ${code}: ${reason}`)),
-    evaluate: async () => lively(live).evaluate(),
-    apply: async (next) => lively(live).apply(next),
+    evaluate: async () => (await whenSetUp(live)).evaluate(),
+    apply: async (next) => (await whenSetUp(live)).apply(next),
     watch: (path, on) => serving && scope.defer(`watch ${path}`, watchPath(path, on)),
     permissions: (principal) => (slots.access ? slots.access.permissions(principal) : EVERYTHING),
     recheck: () => void standing?.recheck(),
@@ -119,7 +132,8 @@ async function assemble(
     userLabel,
   })
 
-  const { slots, driver } = await setUp(await resolvePlugins(config), config, contextOf, scope)
+  const { slots, driver: found } = await setUp(await resolvePlugins(config), config, contextOf, scope)
+  const driver = trial ? unchanging(found) : found
   checkExposure(config, slots.auth.length > 0)
   // Before anybody may write: what another key ring has sealed stays as it is.
   await proveKeys(createStore(driver, { namespace: 'ring', logger }), keys, logger)
@@ -160,20 +174,22 @@ async function assemble(
     logger,
     firstListWait: config.limits.firstListWait,
   })
-  live = createLiveConfig({ config, evaluate, hooks, logger, signal: end.signal, exchange: upstreams.apply })
+  const liveConfig = createLiveConfig({ running, evaluate, hooks, logger, exchange: upstreams.apply })
   const sessions = createSessions({ keys, store, life: config.limits.sessionLife })
   const authenticator = createAuthenticator(slots.auth, slots.access)
   const streams = (standing = createStandingStreams(authenticator.isCurrent))
   review = createReview(slots.auth, logger)
   scope.defer('standing streams', streams.stop)
   const legacy = legacyDownstream({ gateway, sessions, hooks, standing: streams, logger })
-  const oneParty = slots.auth.length > 0 || isLoopback(config.host)
+  const oneParty = slots.auth.length > 0 || isLoopback(config.host) || config.allowUnauthenticated === 'local'
   const modern = modernDownstream({ gateway, keys, standing: streams, oneParty, logger })
   scope.defer('upstreams', () => upstreams.close())
   scope.defer('gateway', () => gateway.close())
   scope.defer('sessions', () => legacy.close())
   scope.defer('streams', () => modern.close())
+  scope.defer('live configuration', liveConfig.close)
   scope.defer('hooks', () => hooks.run('close'))
+  assembled(liveConfig)
 
   let isReady = false
   let closing = false
@@ -212,6 +228,10 @@ async function assemble(
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    refuse() {
+      closing = true
+      streams.closeAll()
+    },
     close() {
       closing = true
       return scope.close()
@@ -219,11 +239,13 @@ async function assemble(
   }
 }
 
-/** Plugins may read the configuration anew once all of them are set up. */
-function lively(live: LiveConfig | undefined): LiveConfig {
-  if (live === undefined)
-    throw new ProxyError('ERR_PROXY_PLUGIN', 'the configuration is still being applied; wait for the hook "ready"')
-  return live
+/** An edit may come while other plugins are set up; a plugin that waits for this in its own set-up would wait for ever. */
+async function whenSetUp(live: Promise<LiveConfig>): Promise<LiveConfig> {
+  const done = new AbortController()
+  const found = await Promise.race([live, sleep(SET_UP, done.signal)])
+  done.abort()
+  if (found !== undefined) return found
+  throw new ProxyError('ERR_PROXY_PLUGIN', 'plugins are still being set up; wait for the hook "ready"')
 }
 
 /** Records nobody asks for again would stay for ever. Returns how to stop. */

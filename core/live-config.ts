@@ -1,6 +1,6 @@
 import type { ConsolaInstance } from 'consola'
-import { changeOf, snapshotOf, type ConfigSnapshot } from './config/change.ts'
-import type { ResolvedConfig, ServerConfig } from './config/resolved.ts'
+import { changeOf, type ConfigSnapshot } from './config/change.ts'
+import type { ServerConfig } from './config/resolved.ts'
 import { ProxyError } from './errors.ts'
 import type { HookRunner } from './hooks.ts'
 import type { NextConfig } from './plugin.ts'
@@ -15,23 +15,26 @@ export interface LiveConfig {
   evaluate(): Promise<NextConfig>
   /** One at a time. */
   apply(next: NextConfig): Promise<void>
+  /** Ends an evaluation; nothing is taken over any more. */
+  close(): void
 }
 
 export interface LiveConfigOptions {
-  readonly config: ResolvedConfig
+  /** What was started. */
+  readonly running: ConfigSnapshot
   /** Absent: the kernel was not made from files. */
   readonly evaluate?: Evaluate | undefined
   readonly hooks: HookRunner
   readonly logger: ConsolaInstance
-  /** Aborted when the kernel closes. */
-  readonly signal: AbortSignal
   /** Exchanges the servers. */
   exchange(servers: readonly ServerConfig[]): Promise<void>
 }
 
 export function createLiveConfig(options: LiveConfigOptions): LiveConfig {
-  const { hooks, logger, signal } = options
-  let current = snapshotOf(options.config)
+  const { hooks, logger } = options
+  const end = new AbortController()
+  const { signal } = end
+  let current = options.running
   let queue = Promise.resolve()
 
   async function exchange({ servers, files, watchFiles, warnings }: NextConfig): Promise<void> {
@@ -42,7 +45,7 @@ export function createLiveConfig(options: LiveConfigOptions): LiveConfig {
     const next = { servers, rest: current.rest, files, watchFiles, warnings }
     const { added, removed, changed } = changeOf(current, next)
     current = next
-    hooks.run('config:change', { added, removed, changed })
+    if (added.length + removed.length + changed.length > 0) hooks.run('config:change', { added, removed, changed })
   }
 
   return {
@@ -62,5 +65,6 @@ export function createLiveConfig(options: LiveConfigOptions): LiveConfig {
       queue = applied.catch(() => {})
       return applied
     },
+    close: () => end.abort(),
   }
 }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 /** What tells one process from a later one with the same id. */
-export interface ProcessInfo {
+interface ProcessInfo {
   readonly pid: number
   /** Process group id. */
   readonly group: number

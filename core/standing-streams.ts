@@ -12,6 +12,8 @@ export interface StandingStreams {
   add(principal: Principal, close: () => void): () => void
   /** Looks at every open stream now. Never rejects. */
   recheck(): Promise<void>
+  /** Closes every open stream now. */
+  closeAll(): void
   /** Looks no more. */
   stop(): void
 }
@@ -51,6 +53,7 @@ export function createStandingStreams(isCurrent: (principal: Principal) => Promi
       }
     },
     recheck,
+    closeAll: () => [...open].forEach(({ close }) => close()),
     stop,
   }
 }

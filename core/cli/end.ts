@@ -1,12 +1,13 @@
 import { closeSync, openSync } from 'node:fs'
 import type { ConsolaInstance } from 'consola'
+import { stopListeningEarly } from './early.ts'
 import { EXIT, signalCode } from './exit.ts'
 
 export interface EndOptions {
   readonly logger: ConsolaInstance
   /** Whether a supervisor is there to start another worker. */
   readonly supervised: boolean
-  /** How long (ms) the orderly close may take before the process ends regardless. */
+  /** How long (ms) the orderly close may take before the process ends regardless. Default: 7 s. */
   readonly deadline?: number
 }
 
@@ -29,7 +30,7 @@ export const SAME_WISH = 500
  * Listens for what ends a process: SIGTERM and SIGINT (exit code 0), SIGHUP (`onreload`, else 42: start anew), and the
  * loss of the supervisor. A process that nobody supervises ends at once when it is asked a second time.
  */
-export function createEnd({ logger, supervised, deadline = 8000 }: EndOptions): End {
+export function createEnd({ logger, supervised, deadline = 7000 }: EndOptions): End {
   const controller = new AbortController()
   const hadTerminal = hasTerminal()
   let since = 0
@@ -58,6 +59,7 @@ export function createEnd({ logger, supervised, deadline = 8000 }: EndOptions): 
   const end: End = { signal: controller.signal, asked, ask, onreload: undefined }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  stopListeningEarly()
   process.on('SIGHUP', (signal) => {
     if (!supervised || (hadTerminal && !hasTerminal())) stop(signal)
     else if (end.onreload?.() !== true) ask(EXIT.reload, `${signal}, starting anew`)

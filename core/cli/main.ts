@@ -2,6 +2,7 @@ import { reasonOf } from '../errors.ts'
 import { commit, version } from '../version.ts'
 import { CHECK, HELP, readArgs } from './args.ts'
 import type { CommandLine } from './args.ts'
+import { listenEarly } from './early.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import type { Entry } from './start.ts'
 
@@ -27,7 +28,10 @@ export async function main(entry: Entry): Promise<number> {
 async function run({ options, command, args }: CommandLine, entry: Entry): Promise<number> {
   if (options.help) return print(HELP)
   if (options.version) return print(`mcp-proxy-server ${version} (commit ${commit()})\n`)
-  if (command === undefined) return (await import('./start.ts')).start(options, entry)
+  if (command === undefined) {
+    listenEarly()
+    return (await import('./start.ts')).start(options, entry)
+  }
   const { loadSettings } = await import('./settings.ts')
   const settings = await loadSettings(options, process.env)
   if (command === CHECK) return (await import('./check.ts')).check(settings)

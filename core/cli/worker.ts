@@ -1,3 +1,4 @@
+import { isLoopback } from '../config/exposure.ts'
 import { serveHttp } from '../http/server.ts'
 import type { HttpServer } from '../http/server.ts'
 import { waitForPort } from '../http/port.ts'
@@ -13,8 +14,10 @@ import { EXIT } from './exit.ts'
 import type { Settings } from './settings.ts'
 import { urlsOf } from './urls.ts'
 
-/** How long (ms) requests in flight may take once everything else is closed. */
-const GRACE = 1000
+/** How long (ms) what is under way may go on once nothing new is taken. */
+const FINISH = 2000
+/** How long (ms) clients may take to read their answers once everything else is closed. */
+const GRACE = 500
 
 export interface ServeOptions {
   /** Whether a supervisor is there to start another worker. */
@@ -24,8 +27,8 @@ export interface ServeOptions {
 }
 
 /**
- * Serves until told to end, then closes in order; resolves the exit code. Times: the whole close takes 8 s at most, else
- * the process ends regardless. Throws what `createKernel` throws.
+ * Serves until told to end, then closes in order; resolves the exit code. Times: what is under way has 2 s, servers have
+ * 4 s (`transport-stdio`), clients half a second; after 7 s the process ends regardless. Throws what `createKernel` throws.
  */
 export async function serve(settings: Settings, { supervised, evaluate }: ServeOptions): Promise<number> {
   const { config, logger } = settings
@@ -74,12 +77,17 @@ async function run({ config, logger }: Settings, kernel: Kernel, server: HttpSer
   kernel.start()
   const urls = urlsOf(config, server.address, kernel.authenticated)
   logger.info(`listening on ${urls.local}`)
+  if (!kernel.authenticated && !isLoopback(config.host)) {
+    logger.warn(`nothing authenticates callers: everybody who reaches port ${server.address.port} can use every tool`)
+  }
   const banner = showBanner({ kernel, urls, host: config.host, signal: end.signal }).catch((error: unknown) => {
     logger.warn(`the banner: ${reasonOf(error)}`)
   })
   const code = await end.asked
   await banner
   server.refuse()
+  kernel.refuse()
+  await server.answered(FINISH)
   await kernel.close()
   await server.close(GRACE)
   return code

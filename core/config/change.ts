@@ -73,15 +73,27 @@ function whatShows({ settings }: ServerConfig) {
   return { prefix: settings.prefix, tools: settings.tools }
 }
 
-/** Of a plugin by value, its functions are all that an edit of theirs can be seen by. */
+/** Of a plugin by value: what it was made with, and the text of its functions. What these use from elsewhere cannot be seen. */
 function traitsOf(plugin: PluginSpec): unknown {
   if (typeof plugin === 'string' || !('setup' in plugin)) return plugin
   const { name, options, setup, supervise } = plugin
-  return { name, options, setup: String(setup), supervise: String(supervise) }
+  const functions = Object.entries(plugin).filter(([, value]) => typeof value === 'function')
+  return { ...Object.fromEntries(functions), name, options, setup, supervise }
 }
 
 function digest(value: unknown): string {
-  return createHash('sha256')
-    .update(JSON.stringify(value) ?? '')
-    .digest('base64url')
+  return createHash('sha256').update(textOf(value)).digest('base64url')
+}
+
+/** As JSON, and what is none (options of a plugin by value) as something like it. */
+function textOf(value: unknown): string {
+  const seen = new Set<unknown>()
+  const plain = (_: string, one: unknown): unknown => {
+    if (['function', 'bigint'].includes(typeof one) || one instanceof RegExp) return String(one)
+    if (typeof one !== 'object' || one === null) return one
+    if (seen.has(one)) return null // it is in a circle
+    seen.add(one)
+    return one instanceof Map || one instanceof Set ? [...one] : one
+  }
+  return JSON.stringify(value, plain) ?? ''
 }

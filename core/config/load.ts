@@ -16,6 +16,7 @@ import type { Source } from './source.ts'
 
 const MAIN_FILES = ['ts', 'mts', 'js', 'mjs'].map((ending) => `mcp-proxy.config.${ending}`)
 const SERVER_FILE = 'mcp_config.json'
+const DOTENV = '.env'
 const LONGEST_DELAY = 30_000
 
 export interface LoadOptions {
@@ -59,7 +60,7 @@ export async function loadConfig(options: LoadOptions): Promise<ResolvedConfig> 
 
 async function loadOnce(options: LoadOptions): Promise<ResolvedConfig> {
   const cwd = resolve(options.cwd)
-  await readDotenv(cwd, options.env)
+  const dotenv = await readDotenv(cwd, options.env)
   const typedIn = resolve(cwd, options.env.INIT_CWD || '.')
   const named = nameFiles(options, typedIn)
   const mainFile = named.main ?? MAIN_FILES.map((name) => join(cwd, name)).find((file) => existsSync(file))
@@ -75,9 +76,9 @@ async function loadOnce(options: LoadOptions): Promise<ResolvedConfig> {
     ...(options.overrides === undefined ? {} : { flags: options.overrides }),
     source: main?.source ?? NOWHERE,
     ...(servers === undefined ? {} : { servers: servers.list }),
-    files: [mainFile, servers?.list.source.file].filter((file) => file !== undefined),
+    files: [mainFile, servers?.list.source.file, dotenv].filter((file) => file !== undefined),
     watchFiles: [
-      join(cwd, '.env'),
+      join(cwd, DOTENV),
       ...(named.main === undefined ? MAIN_FILES.map((name) => join(cwd, name)) : [named.main]),
       serverFile,
       ...secretFile(options.env, typedIn),
@@ -90,13 +91,16 @@ async function loadOnce(options: LoadOptions): Promise<ResolvedConfig> {
   })
 }
 
-/** Values are taken as they stand: a `$` in a secret is no reference. */
-async function readDotenv(cwd: string, env: NodeJS.ProcessEnv): Promise<void> {
+/** Values are taken as they stand: a `$` in a secret is no reference. Resolves the file, where there is one. */
+async function readDotenv(cwd: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const file = join(cwd, DOTENV)
+  const isThere = existsSync(file)
   try {
     await setupDotenv({ cwd, env, interpolate: false })
   } catch (error) {
-    throw errnoOf(error) === undefined ? error : new UnreadableError(join(cwd, '.env'), error)
+    throw errnoOf(error) === undefined ? error : new UnreadableError(file, error)
   }
+  return isThere ? file : undefined
 }
 
 interface NamedFile {

@@ -4,6 +4,7 @@ import { H3, toNodeHandler } from 'h3'
 import { listen as listhen } from 'listhen'
 import { sleep } from '../backoff.ts'
 import { ProxyError, reasonOf } from '../errors.ts'
+import { keepDescriptorsFree } from './descriptors.ts'
 import { problem } from './errors.ts'
 import { addressOf, bindProblem } from './port.ts'
 
@@ -22,6 +23,8 @@ export interface HttpServer {
   readonly address: AddressInfo
   /** Accepts no new connection from now on. Open ones go on. */
   refuse(): void
+  /** Waits up to `limit` milliseconds until every request whose head has come in is answered. Cuts nothing. */
+  answered(limit: number): Promise<void>
   /** Waits up to `grace` milliseconds for requests in flight, then cuts what is left. Idempotent. */
   close(grace: number): Promise<void>
 }
@@ -35,7 +38,7 @@ const KEEP_ALIVE = 65_000
  */
 const OTHER_PATH = /^[^?#]*(?:\\|\/(?:\.|%2e){1,2}(?:[/?#]|$))/i
 
-/** How often (ms) a closing listener looks for connections that became idle. */
+/** How often (ms) a closing listener looks what is left. */
 const STEP = 20
 
 /** Binds and serves. Rejects ERR_PROXY_CONFIG for an address or port that cannot be bound, else the system's error (EADDRINUSE). */
@@ -45,6 +48,7 @@ export async function serveHttp(options: ServerOptions): Promise<HttpServer> {
   server.on('error', (error) => onerror('listener', error))
   server.keepAliveTimeout = KEEP_ALIVE
   server.headersTimeout = KEEP_ALIVE + 1000
+  keepDescriptorsFree(server, (problem) => onerror('listener', problem))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the listener has no address')
   if (port !== 0 && address.port !== port) {
@@ -53,7 +57,18 @@ export async function serveHttp(options: ServerOptions): Promise<HttpServer> {
     const why = `port ${port} is reserved for another protocol and browsers refuse it; choose another one`
     throw new ProxyError('ERR_PROXY_CONFIG', `cannot listen on ${host}: ${why} with MCP_PORT or --port`)
   }
-  return { address, refuse: () => void server.close(), close: (grace) => close(server, grace) }
+  let answering = 0
+  const onclose = (): void => void answering--
+  server.on('request', (_, response) => {
+    answering++
+    response.once('close', onclose)
+  })
+  return {
+    address,
+    refuse: () => void server.close(),
+    answered: (limit) => wait(server, limit, () => answering === 0),
+    close: (grace) => close(server, grace),
+  }
 }
 
 /**
@@ -126,11 +141,17 @@ function spellChallenge(request: Request, response: Response): Response {
 
 async function close(server: Server, grace: number): Promise<void> {
   if (server.listening) server.close()
-  for (let waited = 0; waited < grace && (await connections(server)) > 0; waited += STEP) {
-    server.closeIdleConnections() // a connection is idle, and would be kept, once its request is answered
+  await wait(server, grace, async () => (await connections(server)) === 0)
+  server.closeAllConnections()
+}
+
+/** Waits up to `limit` milliseconds. A connection is idle, and would be kept, once its request is answered. */
+async function wait(server: Server, limit: number, isDone: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + limit
+  while (!(await isDone()) && performance.now() < end) {
+    server.closeIdleConnections()
     await sleep(STEP)
   }
-  server.closeAllConnections()
 }
 
 function connections(server: Server): Promise<number> {

@@ -15,6 +15,8 @@ export interface Known {
   readonly split: boolean
   /** Which era it spoke. */
   readonly era?: Verdict
+  /** Said by the server of another entry of that name, which spoke this era: good enough to be shown, not to be kept. */
+  readonly borrowed?: { readonly era: Verdict['era'] | undefined }
 }
 
 /** Keeps what a server last offered, so that the next start answers before the server is up. */

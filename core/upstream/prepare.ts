@@ -29,13 +29,13 @@ export interface Prepared {
 }
 
 /**
- * Makes a server of an entry, without starting it. A bad entry makes one that is `invalid`. `before`: what the server of that
- * name offered under another entry; it stays listed until this one has said what it offers.
+ * Makes a server of an entry, without starting it. A bad entry makes one that is `invalid`. `joining`: the proxy runs already; `known`
+ * is what the server of that name offered under another entry, and stays listed until this one has said what it offers.
  */
 export async function prepareUpstream(
   options: PrepareOptions,
   server: ServerConfig,
-  before?: Known,
+  joining?: { readonly known: Known | undefined },
 ): Promise<Prepared> {
   const logger = options.logger.withTag(server.name)
   const route = server.problem === undefined ? await parseEntry(server, options.adapters) : { problem: server.problem }
@@ -49,6 +49,7 @@ export async function prepareUpstream(
   const { listener } = options
   let status: UpstreamStatus | undefined
   let left = false
+  let isNew = joining !== undefined
   const upstream = createUpstream({
     server,
     route,
@@ -56,13 +57,18 @@ export async function prepareUpstream(
     logger,
     kept,
     // A lazy one would not be asked what it offers.
-    known: (await kept.read()) ?? (server.settings.lazy ? undefined : before),
+    known: (await kept.read()) ?? (server.settings.lazy ? undefined : joining?.known),
     listener: { ...listener, onlists: (kinds) => left || listener.onlists(kinds) },
     processGroup: options.processGroup,
     onstatus(now) {
       const was = status ?? now
       status = now
-      if (!left) options.onstatus(now, was)
+      if (left) return
+      options.onstatus(now, was)
+      if (!isNew || now.state !== 'up') return
+      isNew = false
+      // What it could not be subscribed to before it was up.
+      listener.onlists([])
     },
   })
   status = upstream.status

@@ -15,7 +15,7 @@ import type { KeptLists, Known } from './kept-lists.ts'
 import { createLauncher } from './launcher.ts'
 import { createOffer, type Offer } from './offer.ts'
 import { createSlot, type Slot } from './slot.ts'
-import { untilIdle } from './retire.ts'
+import { countCalls } from './retire.ts'
 import { createEras, type Era } from './verdict.ts'
 
 export interface UpstreamOptions {
@@ -40,7 +40,7 @@ export interface Upstream extends Source {
   readonly settled: Promise<void>
   /** Resolves when what it offers is known: from an earlier run, or because its first connect has ended. */
   readonly listed: Promise<void>
-  /** What it last offered; `undefined` before it has. */
+  /** What it last offered, for the entry that takes its place; `undefined` before it has. */
   readonly known: Known | undefined
   /** Shows its tools otherwise from now on; what runs goes on. */
   expose(settings: Pick<ServerSettings, 'prefix' | 'tools'>): void
@@ -56,11 +56,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   let exposure = exposureOf(settings)
   const mode = isolationOf(server)
   let isSplit = options.known?.split ?? false
-  const rule = createIsolation(mode, {
-    isSplit,
-    isCheap: 'url' in server.entry,
-    isStateless: () => eras.last === 'modern',
-  })
+  /** Whether what is known was said by the server of another entry. */
+  let isBorrowed = options.known?.borrowed !== undefined
+  /** The era it speaks, or is likely to: most entries change in little. */
+  const eraOf = () => eras.last ?? options.known?.borrowed?.era
+  const isStateless = () => eraOf() === 'modern'
+  const rule = createIsolation(mode, { isSplit, isCheap: 'url' in server.entry, isStateless })
   const breaker = createBreaker()
   const settled = createSettled()
   const listed = createSettled()
@@ -71,8 +72,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     fixed: fixedEra(options),
     kept: options.known?.era,
     logger,
-    // What was never read is kept with its first reading.
-    onverdict: () => offer.known && offer.keep(),
+    onverdict: keep,
   })
   const offer: Offer = createOffer({
     known: options.known,
@@ -107,6 +107,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     breaker,
     ...(!stays && { idleStop: settings.idleStop }),
     onopen() {
+      isBorrowed = false
       become({ state: 'up', took: performance.now() - began })
       settle()
     },
@@ -121,7 +122,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const instances = createInstances({
     rule,
     primary,
-    isStateless: () => eras.last === 'modern',
+    isStateless,
     create(peer) {
       const slot: Slot = createSlot({
         open: (signal) => launcher.launch(slot, peer, signal),
@@ -134,10 +135,17 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     },
     onsplit() {
       isSplit = true
-      offer.keep()
+      keep()
       logger.info('it keeps state per client: from now on each client has an instance of its own ("isolate": "auto")')
     },
   })
+
+  const calls = countCalls(createDelivery({ name, logger, slotFor: instances.slotFor, check: launcher.check }))
+
+  /** What was never read is kept with its first reading. */
+  function keep(): void {
+    if (offer.known && !isBorrowed) offer.keep()
+  }
 
   function settle(): void {
     settled.resolve()
@@ -165,7 +173,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     name,
     settled: settled.promise,
     listed: offer.known ? Promise.resolve() : listed.promise,
-    call: createDelivery({ name, logger, slotFor: instances.slotFor, check: launcher.check }),
+    call: calls.carry,
     get prefix() {
       return exposure.prefix
     },
@@ -175,7 +183,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     },
     get known() {
       const { lists, instructions } = offer
-      return offer.known ? { lists, split: isSplit, ...(instructions !== undefined && { instructions }) } : undefined
+      if (!offer.known) return undefined
+      return { lists, split: isSplit, borrowed: { era: eraOf() }, ...(instructions !== undefined && { instructions }) }
     },
     get instructions() {
       return offer.instructions
@@ -208,7 +217,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       settle()
       // The entry that takes its place keeps its own lists under the same name.
       await options.kept.close()
-      const cut = await untilIdle(instances, limit, signal)
+      const cut = await calls.untilNone(limit, signal)
       if (cut > 0) logger.warn(`its entry has changed, and ${cut} call(s) are still under way: they are cut`)
       await upstream.close()
     },

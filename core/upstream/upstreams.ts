@@ -39,13 +39,13 @@ export async function createUpstreams(options: PrepareOptions & { readonly serve
     if (end.signal.aborted) return void (await Promise.all(next.map(({ upstream }) => upstream.close())))
     const gone = prepared.filter((one) => !next.some(({ upstream }) => upstream === one.upstream))
     const fresh = next.filter((one) => !prepared.some(({ upstream }) => upstream === one.upstream))
-    const shown = plan.filter(({ difference }) => difference === 'exposure')
+    const changed = changedKinds(prepared, next)
     prepared = next
     all = next.map(({ upstream }) => upstream)
-    for (const { server, before } of shown) before?.upstream.expose(server.settings)
-    const replaced = new Set(fresh.map(({ server }) => server.name))
-    const removed = gone.filter(({ server }) => !replaced.has(server.name))
-    options.listener.onlists(kindsOf([...removed, ...shown.flatMap(({ before }) => before ?? [])]))
+    for (const { server, before, difference } of plan) {
+      if (difference === 'exposure') before?.upstream.expose(server.settings)
+    }
+    options.listener.onlists(changed)
     for (const one of gone) retire(one)
     if (started) for (const { upstream } of fresh) upstream.start()
   }
@@ -53,7 +53,7 @@ export async function createUpstreams(options: PrepareOptions & { readonly serve
   /** What is only shown otherwise, and what has not changed, stays. */
   async function take(server: ServerConfig, before: Prepared | undefined, difference: ServerDifference) {
     if (before !== undefined && difference !== 'server') return { ...before, server }
-    return prepareUpstream(options, server, before?.upstream.known)
+    return prepareUpstream(options, server, { known: before?.upstream.known })
   }
 
   function retire({ upstream, leave }: Prepared): void {
@@ -95,9 +95,20 @@ function planFor(server: ServerConfig, prepared: readonly Prepared[]): Plan {
   return { server, before, difference: before === undefined ? 'server' : differenceOf(before.server, server) }
 }
 
-/** The lists that some of these have something in. */
-function kindsOf(prepared: readonly Prepared[]): readonly ListKind[] {
-  return LIST_KINDS.filter((kind) => prepared.some(({ upstream }) => upstream.lists[kind].length > 0))
+/** The lists in which some server shows something else than the one of its name did before. */
+function changedKinds(before: readonly Prepared[], next: readonly Prepared[]): readonly ListKind[] {
+  const names = new Set([...before, ...next].map(({ server }) => server.name))
+  const differs = (kind: ListKind) => (name: string) => shownBy(before, name, kind) !== shownBy(next, name, kind)
+  return LIST_KINDS.filter((kind) => [...names].some(differs(kind)))
+}
+
+/** What clients see of a list of a server, as a text that can be compared. */
+function shownBy(prepared: readonly Prepared[], name: string, kind: ListKind): string {
+  const one = prepared.find(({ server }) => server.name === name)
+  if (one === undefined || one.upstream.lists[kind].length === 0) return ''
+  const { prefix, tools } = one.server.settings
+  const exposure = { tools: { prefix, tools }, prompts: { prefix }, resources: {}, templates: {} }
+  return JSON.stringify([exposure[kind], one.upstream.lists[kind]])
 }
 
 function elapsed(ms: number): Promise<void> {

@@ -49,7 +49,7 @@ export default function reload(options: ReloadOptions = {}): Plugin {
       if (!context.serving) return
       const live = createLiveReload(context, { strategy, debounce })
       if (context.config.liveReload) live.watch()
-      return { hooks: { reload: live.now } }
+      return { hooks: { reload: live.now, close: live.end } }
     },
     supervise: (run) => restart(run, { delays, limit, healthyAfter }),
   })

@@ -20,8 +20,7 @@ const FINAL: ReadonlySet<number> = new Set([EXIT.ok, EXIT.port, EXIT.config])
 /** Starts workers until one ends for good, the user ends it all, or too many crashed in a row; resolves the last exit code. */
 export async function restart(run: Run, policy: RestartPolicy): Promise<number> {
   const { logger, signal } = run
-  const first = run.config.restartDelay
-  const delayOf = backoff({ delays: policy.delays ?? doubling(first, Math.max(first, LONGEST)) })
+  const delayOf = backoff({ delays: policy.delays ?? delaysFrom(run.config.restartDelay) })
   for (let crashes = 0; ;) {
     const { code, ranFor } = await run.start()
     if (signal.aborted || FINAL.has(code)) return code
@@ -41,6 +40,11 @@ export async function restart(run: Run, policy: RestartPolicy): Promise<number> 
     }
     if (signal.aborted) return EXIT.ok
   }
+}
+
+/** Doubling from `first` (ms): 1, 2, 4, 8, 16, then 30 s. */
+export function delaysFrom(first: number): readonly number[] {
+  return doubling(first, Math.max(first, LONGEST))
 }
 
 function seconds(ms: number): string {

@@ -6,7 +6,7 @@ import { createStderr } from './stderr.ts'
 import { createWriter } from './writer.ts'
 
 /** How long a server may take to end after its stdin was closed, in milliseconds. */
-const STDIN_GRACE = 2000
+const STDIN_GRACE = 1500
 /** How long output is still read after the process ended (a grandchild may hold the pipe open), in milliseconds. */
 const DRAIN = 500
 /** How long a process may live on with a broken pipe before it is ended, in milliseconds. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -11,7 +12,8 @@ afterEach(dispose)
 interface Setup {
   readonly dataDir?: string
   readonly patience?: number
-  readonly options?: Record<string, unknown>
+  /** False: a supervisor that fails on SIGUSR2. */
+  readonly options?: Record<string, unknown> | false
 }
 
 async function supervisor(
@@ -19,7 +21,8 @@ async function supervisor(
   { dataDir, patience = 60_000, options = {} }: Setup = {},
 ): Promise<Running> {
   const dir = dataDir ?? (await folder())
-  return run(SUPERVISOR, [dir, String(patience), JSON.stringify({ delays: [10], ...options }), ...worker])
+  const chosen = options && { delays: [10], ...options }
+  return run(SUPERVISOR, [dir, String(patience), JSON.stringify(chosen), ...worker])
 }
 
 const workers = (output: string): number => output.match(/^worker \d+$/gm)?.length ?? 0
@@ -31,12 +34,6 @@ test('a crashing worker is started again up to the limit, then its exit code is 
   expect(workers(running.output())).toBe(3)
   expect(running.output()).toContain('restart 2 of 2')
   expect(running.output()).toContain('giving up after 2 restart(s)')
-})
-
-test.each([0, 75, 78])('exit code %i is final', async (code) => {
-  const running = await supervisor([`exit:${code}`])
-  expect((await running.ended).code).toBe(code)
-  expect(workers(running.output())).toBe(1)
 })
 
 test('exit code 42 starts anew and counts as no crash', async () => {
@@ -52,6 +49,21 @@ test('SIGHUP asks the worker to start anew', async () => {
   running.child.kill('SIGHUP')
   const second = pidOf(await running.until(/anew[^]*worker (\d+)/))
   expect(second).not.toBe(first)
+})
+
+test('SIGHUP for a worker that does not listen yet starts another one, and is no crash', async () => {
+  const running = await supervisor(['deaf'], { options: { limit: 0 } })
+  await running.until(/worker \d+/)
+  running.child.kill('SIGHUP')
+  await running.until(/anew[^]*worker \d+/)
+  running.child.kill('SIGTERM')
+  expect((await running.ended).code).toBe(0)
+})
+
+test('one that SIGHUP of somebody else ends has crashed', async () => {
+  const running = await supervisor(['deaf'], { options: { limit: 0 } })
+  process.kill(pidOf(await running.until(/worker (\d+)/)), 'SIGHUP')
+  expect((await running.ended).code).toBe(129)
 })
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
@@ -70,6 +82,27 @@ test('a signal while waiting for the next restart ends the supervisor', async ()
   await running.until(/restart 1 of 10 in 1000 s/)
   running.child.kill('SIGTERM')
   expect((await running.ended).code).toBe(0)
+})
+
+test('a signal while a crashed worker is cleared up ends the supervisor with 0', async () => {
+  const dataDir = await folder()
+  // The family ignores SIGTERM: it takes a second to end it.
+  const running = await supervisor([`groups:${dataDir}`, 'exit:7'], { dataDir, options: { delays: [1_000_000] } })
+  const [, leader] = await running.until(/family (\d+)/)
+  await eventually(() => existsSync(join(dataDir, 'told')))
+  running.child.kill('SIGTERM')
+  expect((await running.ended).code).toBe(0)
+  expect(isRunning(Number(leader))).toBe(false)
+})
+
+test('a supervising plugin that fails leaves neither its worker nor a group', async () => {
+  const dataDir = await folder()
+  const running = await supervisor([`groups:${dataDir}`], { dataDir, options: false })
+  const [, ...pids] = await running.until(/family (\d+) (\d+)\nworker (\d+)/)
+  running.child.kill('SIGUSR2')
+  expect((await running.ended).code).toBe(1)
+  expect(running.output()).toContain('no idea what to do')
+  expect(pids.map(Number).filter(isRunning)).toEqual([])
 })
 
 test('a worker that does not end in time is killed', async () => {
