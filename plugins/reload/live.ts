@@ -102,8 +102,12 @@ export function createLiveReload(context: Context, options: LiveOptions): LiveRe
 }
 
 function isTouchedSince(file: string, since: number): boolean {
-  const stats = statSync(file, { throwIfNoEntry: false })
-  return stats !== undefined && Math.max(stats.mtimeMs, stats.ctimeMs) > since
+  try {
+    const { mtimeMs, ctimeMs } = statSync(file)
+    return Math.max(mtimeMs, ctimeMs) > since
+  } catch {
+    return false // it is not there, or cannot be looked at
+  }
 }
 
 /** `new: a, b; gone: c`, or nothing. */

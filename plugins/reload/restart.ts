@@ -17,13 +17,19 @@ const BRIEF = 1000
 /** Ends that starting again cannot mend, or that were wished for. */
 const FINAL: ReadonlySet<number> = new Set([EXIT.ok, EXIT.port, EXIT.config])
 
-/** Starts workers until one ends for good, the user ends it all, or too many crashed in a row; resolves the last exit code. */
+/**
+ * Starts workers until one ends for good, the user ends it all, or too many crashed in a row; resolves the last exit code. A
+ * configuration that makes no sense (78) is final at the first start. Later it was broken while the proxy ran with what stood there
+ * before, and somebody may be about to mend it: that counts as a crash.
+ */
 export async function restart(run: Run, policy: RestartPolicy): Promise<number> {
   const { logger, signal } = run
   const delayOf = backoff({ delays: policy.delays ?? delaysFrom(run.config.restartDelay) })
+  let hasRun = false
   for (let crashes = 0; ;) {
     const { code, ranFor } = await run.start()
-    if (signal.aborted || FINAL.has(code)) return code
+    if (signal.aborted || (FINAL.has(code) && !(hasRun && code === EXIT.config))) return code
+    hasRun = true
     if (ranFor >= policy.healthyAfter) crashes = 0
     if (code === EXIT.reload) {
       logger.info('the worker asked to be started anew')

@@ -2,13 +2,16 @@ import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { evaluateAnew } from '../../../core/cli/evaluate.ts'
 import { changeOf } from '../../../core/config/change.ts'
 import { dispose, eventually, folder, freePort, isRunning, run } from '../../fixtures/cli/run.ts'
 
 const CLI = new URL('../../../core/cli.ts', import.meta.url).pathname
 const PROGRAM = new URL('../../fixtures/reload/evaluate.ts', import.meta.url).pathname
+
+// A new process takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 afterAll(dispose)
 
