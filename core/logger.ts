@@ -123,7 +123,10 @@ function contentOf(record: LogObject): Content {
     } else if (isPlain(arg)) Object.assign(fields, arg)
     else words.push(typeof arg === 'string' ? arg : shown(arg))
   }
-  return { message: [words.join(' '), ...errors].filter((part) => part !== '').join(': '), fields, stacks }
+  const text = words.join(' ')
+  // Where the text was made of the error's message, the error would only repeat it.
+  const rest = errors.filter((message) => !text.includes(message))
+  return { message: [text, ...rest].filter((part) => part !== '').join(': '), fields, stacks }
 }
 
 /** The message of an error and of its causes. */

@@ -91,8 +91,12 @@ export function legacyDownstream(options: LegacyFaceOptions): DownstreamFace {
   }
 
   async function end(session: Session, principal: Principal): Promise<Response> {
-    await sessions.end(session)
-    gateway.release(session.party)
+    try {
+      await sessions.end(session)
+    } finally {
+      // Also where its end could not be kept: what runs for it is over.
+      gateway.release(session.party)
+    }
     hooks.run('session:close', { principal: principal.id })
     return new FastResponse(null, { status: 204 })
   }

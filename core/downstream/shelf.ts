@@ -9,7 +9,7 @@ const MOST_BYTES = 64 * 1024 * 1024
 export class Shelf {
   // What has left either is empty, so that it does no harm that V8 keeps it for a while.
   readonly #open = new Set<EventLog>()
-  /** When each is dropped, in ms since the epoch; oldest first. */
+  /** When each is dropped, in ms of a clock that nobody sets; oldest first. */
   readonly #finished = new Map<EventLog, number>()
   #bytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -23,7 +23,7 @@ export class Shelf {
   /** It must not change until it is open again. */
   finish(log: EventLog): void {
     this.#open.delete(log)
-    this.#finished.set(log, Date.now() + LIFE)
+    this.#finished.set(log, performance.now() + LIFE)
     this.#timer ??= setTimeout(() => this.#sweep(), LIFE).unref()
   }
 
@@ -59,7 +59,7 @@ export class Shelf {
   }
 
   #sweep(): void {
-    const now = Date.now()
+    const now = performance.now()
     for (const [log, until] of this.#finished) {
       if (until > now) {
         this.#timer = setTimeout(() => this.#sweep(), until - now).unref()

@@ -1,7 +1,7 @@
 import type { ConsolaInstance } from 'consola'
 import type { Principal } from '../auth.ts'
 import type { Awaitable } from '../plugin.ts'
-import { isAuthError, reasonOf } from '../errors.ts'
+import { isAuthError, isProxyError, reasonOf } from '../errors.ts'
 import type { DownstreamFace } from '../downstream/face.ts'
 import { eraOf } from '../downstream/era.ts'
 import { ErrorCode } from '../wire/codes.ts'
@@ -34,6 +34,10 @@ export function createEndpoint(options: EndpointOptions): (request: Request) => 
     } catch (error) {
       if (isAuthError(error)) return problem(error.status, AUTH_ERRORS[error.status], error.message, error.headers)
       options.logger.error(`${request.method} failed: ${reasonOf(error)}`, error)
+      // May be over soon: not 500, and never 404, at which clients throw their sessions away.
+      if (isProxyError(error, 'ERR_PROXY_STORAGE')) {
+        return problem(503, AUTH_ERRORS[503], 'This is not possible for now; try again later.', { 'retry-after': '5' })
+      }
       return rpcProblem(500, ErrorCode.InternalError, 'Internal error')
     }
   }

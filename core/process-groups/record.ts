@@ -32,8 +32,15 @@ export function writeRecord(dataDir: string, pid: number): string {
   const path = join(dir, `${pid}-${randomBytes(4).toString('hex')}.json`)
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   // Renamed into place: a record is whole or absent, also for one who reads it at this moment.
-  writeFileSync(`${path}.tmp`, JSON.stringify(describe(pid)), { mode: 0o600, flag: 'wx' })
-  renameSync(`${path}.tmp`, path)
+  const draft = `${path}.tmp`
+  try {
+    writeFileSync(draft, JSON.stringify(describe(pid)), { mode: 0o600, flag: 'wx' })
+    renameSync(draft, path)
+  } catch (error) {
+    // A full disk takes the name, but not what is in it.
+    removeRecord(draft)
+    throw error
+  }
   return path
 }
 

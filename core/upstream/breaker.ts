@@ -13,7 +13,8 @@ export interface Breaker {
 /** Waits between attempts, in ms; half of each is random, so that many proxies do not knock at once. */
 const PAUSES = { delays: [1000, 2000, 4000, 8000, 16_000, 30_000, 60_000], jitter: 0.5 }
 
-export function createBreaker(now: () => number = Date.now): Breaker {
+/** `now`: ms since whenever, by a clock that nobody sets: one set back by a day would keep a server away for a day. */
+export function createBreaker(now: () => number = () => performance.now()): Breaker {
   const pause = backoff(PAUSES)
   let failures = 0
   let until = 0

@@ -12,17 +12,17 @@ export interface Patience {
  * One timer, so that it costs a call next to nothing.
  */
 export function startPatience(idle: number, ceiling: number, expire: (waited: number) => void): Patience {
-  const started = Date.now()
+  const started = performance.now()
   let holds = 0
   let stopped = false
   let timer = setTimeout(end, Math.min(idle, ceiling))
 
   function end(): void {
-    expire(Date.now() - started)
+    expire(performance.now() - started)
   }
   function restart(): void {
     if (stopped) return
-    const left = ceiling - (Date.now() - started)
+    const left = ceiling - (performance.now() - started)
     if (holds === 0 && left > idle) return void timer.refresh()
     clearTimeout(timer)
     timer = setTimeout(end, Math.max(0, left))
@@ -30,7 +30,7 @@ export function startPatience(idle: number, ceiling: number, expire: (waited: nu
   function start(): void {
     if (stopped) return
     clearTimeout(timer)
-    timer = setTimeout(end, Math.max(0, Math.min(idle, ceiling - (Date.now() - started))))
+    timer = setTimeout(end, Math.max(0, Math.min(idle, ceiling - (performance.now() - started))))
   }
   return {
     reset: () => void (holds === 0 && restart()),

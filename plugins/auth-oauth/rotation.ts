@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf, type JsonValue } from '../../core/index.ts'
 import { userOf, type Login } from './logins.ts'
+import { createMemory } from './memory.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Parts } from './parts.ts'
 import { newId } from './secret.ts'
@@ -14,6 +15,12 @@ const PATIENCE = 10_000
 const STEP = 50
 /** Replaced generations that are remembered. */
 const REMEMBERED = 4
+
+/**
+ * When leases were first met here, in ms of a clock that nobody sets: left behind by a process that died, under a clock that was
+ * set back since, one would keep its login from being refreshed for as long as that.
+ */
+const seenSince = createMemory<number>(1000)
 
 /**
  * Replaces the login's refresh token by its successor, once for each generation whoever asks how often: one of those who ask at
@@ -43,7 +50,10 @@ export async function rotate(parts: Parts, login: Login): Promise<Login> {
 }
 
 function isHeld({ lease }: Login, time: number): boolean {
-  return lease !== undefined && lease.until > time
+  if (lease === undefined || lease.until <= time) return false
+  const since = seenSince.get(lease.by) ?? performance.now()
+  if (!seenSince.has(lease.by)) seenSince.set(lease.by, since)
+  return performance.now() - since < LEASE
 }
 
 async function askSource(parts: Parts, login: Login, lease: string): Promise<Login> {

@@ -51,7 +51,9 @@ export function createKeySet({ read, now, onstale }: KeySetOptions): JWTVerifyGe
 
   /** All who want it at once share one request. */
   async function refresh(): Promise<void> {
-    if (reading === undefined && now() - tried < (known === undefined ? PAUSE : COOLDOWN)) return
+    const age = now() - tried
+    // A clock that was set back says nothing of how long ago that was; waiting for it might take days.
+    if (reading === undefined && age >= 0 && age < (known === undefined ? PAUSE : COOLDOWN)) return
     await (reading ??= readOnce())
   }
 

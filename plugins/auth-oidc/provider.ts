@@ -47,7 +47,9 @@ export function createProvider({ settings, fetch, now, logger }: ProviderOptions
 
   /** All who want it at once share one request; right after a failure nobody asks again. */
   async function readAgain(): Promise<ServerMetadata> {
-    if (reading === undefined && failed !== undefined && now() - failed.at < PAUSE) throw failed.error
+    const age = failed === undefined ? PAUSE : now() - failed.at
+    // A clock that was set back says nothing of how long ago that was; waiting for it might take days.
+    if (reading === undefined && failed !== undefined && age >= 0 && age < PAUSE) throw failed.error
     return (reading ??= read())
   }
 

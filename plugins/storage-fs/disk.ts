@@ -1,4 +1,4 @@
-import { mkdir, open, readdir } from 'node:fs/promises'
+import { mkdir, open, readdir, stat } from 'node:fs/promises'
 
 /** Resolves `undefined` instead of rejecting with one of `codes` (`ENOENT` …). */
 export async function unless<T>(codes: readonly string[], work: Promise<T>): Promise<T | undefined> {
@@ -17,7 +17,19 @@ export async function namesIn(folder: string): Promise<string[] | undefined> {
 
 /** Makes a folder and those above it, for this user alone. */
 export async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  try {
+    // Alone first: of a disk that is read-only, Node's recursive one says that there is no such folder.
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EROFS') throw error
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  }
+}
+
+/** Whether there is a folder. */
+export async function isThere(folder: string): Promise<boolean> {
+  return (await unless(['ENOENT', 'ENOTDIR'], stat(folder))) !== undefined
 }
 
 /** Writes a new file, for this user alone, and waits until the disk has it. */

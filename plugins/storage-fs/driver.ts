@@ -1,9 +1,9 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorageDriver } from '../../core/index.ts'
-import { namesIn, unless } from './disk.ts'
+import { isThere, namesIn, unless } from './disk.ts'
 import { DRAFTS, decode, folderOf, partOf, pathOf } from './path.ts'
-import { create, read, remove, replace } from './slot.ts'
+import { create, read, remove, replace, type Held } from './slot.ts'
 
 /** Age in milliseconds from which a draft belongs to a dead process; one that lives fails then, and harms nothing. */
 const DRAFT_LIFE = 60 * 60 * 1000
@@ -14,6 +14,17 @@ const ATTEMPTS = 1000
 export function fsDriver(dir: string): StorageDriver {
   const drafts = join(dir, DRAFTS)
   let tidied: Promise<void> | undefined
+  /** Whether the folder was there once. */
+  let isKnown = false
+
+  /** What is there; rejects where nothing is because the whole folder has gone: that is no reason to log anybody out. */
+  async function look(key: string): Promise<Held | undefined> {
+    const held = await read(pathOf(dir, key))
+    if (held !== undefined) isKnown = true
+    else if (await isThere(dir)) isKnown = true
+    else if (isKnown) throw new Error(`${dir} is gone; put it back, or start the proxy again to begin anew`)
+    return held
+  }
 
   /** One attempt; false when another process was faster. */
   async function change(
@@ -22,10 +33,15 @@ export function fsDriver(dir: string): StorageDriver {
     allows: (now: string | null) => boolean,
   ): Promise<boolean | 'refused'> {
     const folder = pathOf(dir, key)
-    const held = await read(folder)
+    const held = await look(key)
     if (!allows(held?.text ?? null)) return 'refused'
-    if (next !== null) await (tidied ??= tidy(drafts))
-    if (!held) return next === null || create(folder, drafts, next)
+    // What cannot be tidied away now stays until the next start: no reason to write nothing until then.
+    if (next !== null) await (tidied ??= tidy(drafts).catch(() => {}))
+    if (!held) {
+      if (next !== null && !(await create(folder, drafts, next))) return false
+      isKnown ||= next !== null
+      return true
+    }
     return next === null ? remove(folder, held) : replace(folder, held, next)
   }
 
@@ -37,8 +53,8 @@ export function fsDriver(dir: string): StorageDriver {
   return {
     name: 'fs',
     options: { dir },
-    hasItem: async (key) => (await read(pathOf(dir, key))) !== undefined,
-    getItem: async (key) => (await read(pathOf(dir, key)))?.text ?? null,
+    hasItem: async (key) => (await look(key)) !== undefined,
+    getItem: async (key) => (await look(key))?.text ?? null,
     setItem: (key, value) => set(key, value),
     removeItem: (key) => set(key, null),
     getKeys: (base) => keysBelow(folderOf(dir, base), base.split(':').filter(Boolean)),

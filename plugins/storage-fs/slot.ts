@@ -20,7 +20,7 @@ const NOW = '.now'
 const READS = 1000
 
 /** The current value. */
-interface Held {
+export interface Held {
   readonly id: string
   readonly text: string
   /** Data of earlier attempts to replace it: once this value is replaced, none of them can succeed. */

@@ -16,7 +16,7 @@ export function createStderr(logger: ConsolaInstance): { push(chunk: Buffer): vo
   let logged = 0
 
   function log(line: string): void {
-    const now = Date.now()
+    const now = performance.now()
     if (now >= windowEnd) {
       if (logged > LINES_PER_WINDOW) logger.debug(`stderr: ${logged - LINES_PER_WINDOW} more lines left out`)
       windowEnd = now + WINDOW

@@ -68,6 +68,12 @@ test('errors give their message and causes, the stack only at debug', () => {
   expect(pretty.written[1]).toMatch(/^ {4}at /)
 })
 
+test('an error whose message is in the text already is not repeated', () => {
+  const { log, records } = logger({ level: 'info', format: 'json' })
+  log.error('POST failed: disk on fire', new Error('disk on fire'))
+  expect(records()[0].message).toBe('POST failed: disk on fire')
+})
+
 test('what JSON cannot write is shown as text instead of thrown', () => {
   const { log, records } = logger({ level: 'info', format: 'json' })
   const circle: Record<string, unknown> = { big: 1n }

@@ -1,11 +1,22 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createBreaker } from '../../../core/upstream/breaker.ts'
 
 /** The longest pause after each further failure, in ms. */
 const LONGEST = [1000, 2000, 4000, 8000, 16_000, 30_000, 60_000, 60_000, 60_000]
 
+afterEach(() => void vi.useRealTimers())
+
 describe('a breaker', () => {
+  it.each([-1, 1])('pauses as long as ever when somebody sets the clock (%i day)', (days) => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const breaker = createBreaker()
+    breaker.failed('no')
+    vi.setSystemTime(Date.now() + days * 86_400_000)
+    expect(breaker.wait()).toBeLessThanOrEqual(1000)
+    expect(breaker.wait()).toBeGreaterThan(0)
+  })
+
   it('lets everybody through until something has failed', () => {
     const breaker = createBreaker()
     expect(breaker.wait()).toBe(0)

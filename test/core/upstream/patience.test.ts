@@ -28,6 +28,19 @@ describe('patience', () => {
     expect(expire).toHaveBeenCalledWith(1000)
   })
 
+  it.each([-1, 1])('lasts as long as ever when somebody sets the clock (%i day)', (days) => {
+    const expire = vi.fn<(waited: number) => void>()
+    const patience = startPatience(100, 1000, expire)
+    vi.setSystemTime(Date.now() + days * 86_400_000)
+    for (let passed = 0; passed < 990; passed += 90) {
+      vi.advanceTimersByTime(90)
+      expect(expire).not.toHaveBeenCalled()
+      patience.reset()
+    }
+    vi.advanceTimersByTime(10)
+    expect(expire).toHaveBeenCalledWith(1000)
+  })
+
   it('ends at the ceiling where that is the shorter one', () => {
     const expire = vi.fn<(waited: number) => void>()
     startPatience(1000, 100, expire)

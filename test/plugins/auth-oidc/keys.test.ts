@@ -65,6 +65,14 @@ test('T67 a flood of unknown key ids: at most one request in 30 s', async () => 
   expect(idp.count('jwks')).toBe(2)
 })
 
+test('T67 the clock is set back by a day right after a look: a new key is read all the same', async () => {
+  const { idp, proxy } = await open()
+  await idp.rotateKeys()
+  proxy.pass(-24 * HOUR)
+  await proxy.login()
+  expect(idp.count('jwks')).toBe(2)
+})
+
 const TROUBLE: Record<string, (answer: Answer) => unknown> = {
   'answers 500': (answer) => Object.assign(answer, { status: 500, body: '' }),
   'answers a page': (answer) => Object.assign(answer, { body: '<html>', headers: { 'content-type': 'text/html' } }),

@@ -131,6 +131,16 @@ test('T66 the provider is down at boot: start goes on, consent is asked for, app
   expect(proxy.said(/^Auth0 can be reached again$/, 'info')).toHaveLength(1)
 })
 
+test('T66 the clock is set back by a day right after a failure: the metadata is read all the same', async () => {
+  const idp = await stage.provider()
+  idp.failNext(1, 503, 'discovery')
+  const proxy = await stage.proxy(idp, { settings: {} })
+  const { flow, back } = await proxy.walk()
+  refused(flow, back, 'temporarily_unavailable')
+  proxy.pass(-24 * 60 * 60_000)
+  await proxy.login()
+})
+
 for (const status of [500, 503, 429]) {
   test(`T66 the metadata answers ${status} at boot: one login fails, the next one after a while works`, async () => {
     const idp = await stage.provider()

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
@@ -141,6 +141,35 @@ describe('storage-fs', () => {
       last = index
     }
     await writes
+  })
+
+  it('writes on where what a killed process left cannot be tidied away', async () => {
+    // A link to itself where drafts should be: nobody can look into that.
+    const driver = fsDriver(dir)
+    await mkdir(dir)
+    await symlink('.tmp', join(dir, '.tmp'))
+    await expect(Promise.resolve(driver.setItem?.('k:one', 'early', {}))).rejects.toThrow()
+    await rm(join(dir, '.tmp'))
+    await driver.setItem?.('k:one', 'late', {})
+    expect(await driver.getItem('k:one')).toBe('late')
+  })
+
+  it('says that its folder is gone, and goes on once it is back; nothing is taken for absent meanwhile', async () => {
+    const { driver } = await hold('kept')
+    await rename(dir, `${dir}-away`)
+    for (const work of [
+      () => driver.getItem('k:one'),
+      () => driver.getItem('k:other'),
+      () => driver.setItem?.('k:one', 'new', {}),
+      () => driver.removeItem?.('k:one', {}),
+      () => driver.swap?.('k:one', null, 'new'),
+    ]) {
+      await expect((async () => work())()).rejects.toThrow(`${dir} is gone; put it back`)
+    }
+    await expect(readdir(dir)).rejects.toThrow('ENOENT')
+    await rename(`${dir}-away`, dir)
+    expect(await driver.getItem('k:one')).toBe('kept')
+    expect(await driver.getItem('k:other')).toBeNull()
   })
 
   it('names the reason when the folder cannot be used', async () => {

@@ -187,6 +187,14 @@ describe('a document that cannot be had for the moment', () => {
       expect(server.asked.length - before).toBe(2)
     }
   })
+
+  test('T91 the clock is set back by a day right after a failure: it is asked again all the same', async () => {
+    server.answer = status(503)
+    expect(await begins()).toBe(false)
+    server.put(documentAt(ID))
+    proxy.pass(-DAY)
+    expect(await begins()).toBe(true)
+  })
 })
 
 describe('a document that is gone, or says something else now', () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterEach, assert, expect, test } from 'vitest'
+import { afterEach, assert, expect, test, vi } from 'vitest'
 import { SourceError } from '../../../../plugins/auth-oauth/index.ts'
 import { fsDriver } from '../../../../plugins/storage-fs/driver.ts'
 import { openGate } from '../../../fixtures/oauth/gate.ts'
@@ -17,6 +17,7 @@ let proxy: OAuthProxy
 let second: SecondProcess | undefined
 let folder: string | undefined
 afterEach(async () => {
+  vi.restoreAllMocks()
   await second?.close()
   second = undefined
   await proxy.close()
@@ -140,6 +141,28 @@ test('T40 who waits 10 s for another refresh of the login gets 503, and the same
   const { refresh_token } = await granted(await first)
   expect((await granted(await proxy.refresh(client, tokens.refresh_token))).refresh_token).toBe(refresh_token)
   expect(askedWith()).toHaveLength(1)
+})
+
+test('T40 the clock is set back by a day under a refresh that never ends: the others wait for 15 s, not for a day', async () => {
+  const rigged = riggedStorage()
+  await open({ storage: rigged.plugin })
+  const { client, tokens } = await proxy.tokens()
+  const held = holdSource()
+  proxy.pass(86_400_000)
+  const first = proxy.refresh(client, tokens.refresh_token)
+  await held.begun
+  proxy.source.again = held.again
+  proxy.pass(-86_400_000)
+  const waiting = loginLooks(rigged, 30)
+  const early = proxy.refresh(client, tokens.refresh_token)
+  await waiting
+  proxy.pass(10_001)
+  await refusal(await early, 503, 'temporarily_unavailable')
+  const now = performance.now.bind(performance)
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 15_001)
+  expect((await granted(await proxy.refresh(client, tokens.refresh_token))).refresh_token).toContain('.1.')
+  held.letGo()
+  expect((await granted(await first)).refresh_token).toContain('.1.')
 })
 
 test('T40 the source fails while others wait: one of them asks again, the rest get what that one got', async () => {
