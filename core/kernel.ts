@@ -1,13 +1,11 @@
 import type { ConsolaInstance } from 'consola'
 import type { Permissions } from './auth.ts'
-import { sleep } from './backoff.ts'
 import { snapshotOf } from './config/change.ts'
 import { checkExposure, isLoopback } from './config/exposure.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { legacyDownstream } from './downstream/legacy.ts'
 import { modernDownstream } from './downstream/modern.ts'
 import { createSessions } from './downstream/sessions.ts'
-import { ProxyError, reasonOf } from './errors.ts'
 import { createCallLog } from './call-log.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { keepNames } from './gateway/kept-names.ts'
@@ -17,7 +15,7 @@ import { createAuthenticator } from './http/authenticate.ts'
 import { createEndpoint } from './http/endpoint.ts'
 import { proveKeys } from './key-proof.ts'
 import { createKeys } from './keys.ts'
-import { createLiveConfig, type Evaluate, type LiveConfig } from './live-config.ts'
+import { createLiveConfig, whenSetUp, type Evaluate, type LiveConfig } from './live-config.ts'
 import { createLogger } from './logger.ts'
 import type { Command, Plugin, PluginContext } from './plugin.ts'
 import { createProcessGroups } from './process-groups.ts'
@@ -29,6 +27,7 @@ import { setUp } from './set-up.ts'
 import { createStandingStreams, type StandingStreams } from './standing-streams.ts'
 import { createStore } from './store.ts'
 import { laterStore } from './store/later.ts'
+import { sweepRegularly } from './store/sweep.ts'
 import { unchanging } from './store/unchanging.ts'
 import type { UpstreamStatus } from './status.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
@@ -64,7 +63,7 @@ export interface KernelOptions {
   readonly logger?: ConsolaInstance
   /** False: it is only made for a command of a plugin. Default: true. */
   readonly serving?: boolean
-  /** True: it is only looked whether it could be started; nothing is written to the store. */
+  /** True: it is only looked whether it could be started; nothing is written to the store, but a new data folder gets its secret. */
   readonly trial?: boolean
   /** How a plugin may end the process; absent: it is logged and ignored. */
   readonly exit?: (code: number, reason: string) => void
@@ -72,13 +71,8 @@ export interface KernelOptions {
   readonly evaluate?: Evaluate
 }
 
-/** How often (ms) what has expired is removed from the store. */
-const SWEEP = 3_600_000
 /** How long (ms) one part may take to close. A connection has 5 s of its own. */
 const CLOSE_PATIENCE = 6000
-
-/** How long (ms) a wish to read the configuration anew waits for the set-up of all plugins. */
-const SET_UP = 10_000
 
 /** What anybody may do who is recognised, where nothing fills the slot `access`. */
 const EVERYTHING: Permissions = Object.freeze({ allowedTools: Object.freeze(['*']) })
@@ -188,7 +182,6 @@ async function assemble(
   scope.defer('sessions', () => legacy.close())
   scope.defer('streams', () => modern.close())
   scope.defer('live configuration', liveConfig.close)
-  scope.defer('hooks', () => hooks.run('close'))
   assembled(liveConfig)
 
   let isReady = false
@@ -203,6 +196,14 @@ async function assemble(
     logger,
   })
   const answer = createApp({ config, endpoint, routes: slots.routes, statuses, isReady: () => isReady, logger })
+
+  /** Also ends what reads the configuration anew: servers that an edit starts now would only have to be ended. */
+  function beginToClose(): void {
+    if (closing) return
+    closing = true
+    hooks.run('close')
+    liveConfig.close()
+  }
 
   return {
     config,
@@ -229,31 +230,12 @@ async function assemble(
       return () => void listeners.delete(listener)
     },
     refuse() {
-      closing = true
+      beginToClose()
       streams.closeAll()
     },
     close() {
-      closing = true
+      beginToClose()
       return scope.close()
     },
   }
-}
-
-/** An edit may come while other plugins are set up; a plugin that waits for this in its own set-up would wait for ever. */
-async function whenSetUp(live: Promise<LiveConfig>): Promise<LiveConfig> {
-  const done = new AbortController()
-  const found = await Promise.race([live, sleep(SET_UP, done.signal)])
-  done.abort()
-  if (found !== undefined) return found
-  throw new ProxyError('ERR_PROXY_PLUGIN', 'plugins are still being set up; wait for the hook "ready"')
-}
-
-/** Records nobody asks for again would stay for ever. Returns how to stop. */
-function sweepRegularly(stores: readonly { sweep(): Promise<unknown> }[], logger: ConsolaInstance): () => void {
-  const all = async (): Promise<void> => {
-    for (const store of stores) await store.sweep()
-  }
-  const sweep = () => void all().catch((error) => logger.warn(`expired records stay: ${reasonOf(error)}`))
-  const timer = setInterval(sweep, SWEEP).unref()
-  return () => clearInterval(timer)
 }

@@ -1,4 +1,5 @@
 import type { ConsolaInstance } from 'consola'
+import { sleep } from './backoff.ts'
 import { changeOf, type ConfigSnapshot } from './config/change.ts'
 import type { ServerConfig } from './config/resolved.ts'
 import { ProxyError } from './errors.ts'
@@ -29,6 +30,9 @@ export interface LiveConfigOptions {
   /** Exchanges the servers. */
   exchange(servers: readonly ServerConfig[]): Promise<void>
 }
+
+/** How long (ms) a wish to read the configuration anew waits for the set-up of all plugins. */
+const SET_UP = 10_000
 
 export function createLiveConfig(options: LiveConfigOptions): LiveConfig {
   const { hooks, logger } = options
@@ -67,4 +71,13 @@ export function createLiveConfig(options: LiveConfigOptions): LiveConfig {
     },
     close: () => end.abort(),
   }
+}
+
+/** An edit may come while other plugins are set up; a plugin that waits for this in its own set-up would wait for ever. */
+export async function whenSetUp(live: Promise<LiveConfig>): Promise<LiveConfig> {
+  const done = new AbortController()
+  const found = await Promise.race([live, sleep(SET_UP, done.signal)])
+  done.abort()
+  if (found !== undefined) return found
+  throw new ProxyError('ERR_PROXY_PLUGIN', 'plugins are still being set up; wait for the hook "ready"')
 }

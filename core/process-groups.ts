@@ -61,6 +61,7 @@ export async function reapGroups(dataDir: string, { logger, ended }: ReapOptions
   const records = readRecords(dataDir)
   if (records.length === 0) return 0
   const living = livingGroups()
+  if (living.size === 0) return 0 // nothing can be said of any; the records stay for the next who looks
   const judged = records.map(({ path, record }) => {
     return { path, group: record.leader.pid, verdict: judge(record, living, ended) }
   })
@@ -88,6 +89,7 @@ export function killOwnGroups(dataDir: string): void {
   )
   if (records.length === 0) return
   const living = livingGroups()
+  if (living.size === 0) return
   for (const { path, record } of records) {
     if (judge(record, living, process.pid) === 'ours') signalGroup(record.leader.pid, 'SIGKILL')
     removeRecord(path)

@@ -51,12 +51,15 @@ export function evaluateAnew({ entry, env, place, limit = LIMIT, processGroup }:
     })
     const forget = child.pid === undefined ? undefined : processGroup?.(child.pid)
     const end = (): void => kill(child)
-    const timer = setTimeout(end, limit)
-    const began = performance.now()
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      end()
+    }, limit)
     signal.addEventListener('abort', end, { once: true })
     try {
       const answer = await answerOf(child)
-      if (answer === undefined) throw silence(child, performance.now() - began >= limit ? limit : undefined)
+      if (answer === undefined) throw silence(child, isLate ? limit : undefined)
       if ('snapshot' in answer) return answer.snapshot
       throw new ProxyError(answer.problem.code, answer.problem.message)
     } finally {

@@ -14,7 +14,7 @@ import { EXIT } from './exit.ts'
 import type { Settings } from './settings.ts'
 import { urlsOf } from './urls.ts'
 
-/** How long (ms) what is under way may go on once nothing new is taken. */
+/** How long (ms) what is under way may go on once nothing new is taken; half of it where others wait for the next worker. */
 const FINISH = 2000
 /** How long (ms) clients may take to read their answers once everything else is closed. */
 const GRACE = 500
@@ -87,7 +87,7 @@ async function run({ config, logger }: Settings, kernel: Kernel, server: HttpSer
   await banner
   server.refuse()
   kernel.refuse()
-  await server.answered(FINISH)
+  await server.answered(code === EXIT.reload ? FINISH / 2 : FINISH)
   await kernel.close()
   await server.close(GRACE)
   return code

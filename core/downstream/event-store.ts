@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { InFlight } from '../in-flight.ts'
 import { EventLog, type LogKeeper } from './event-log.ts'
+import type { RpcId } from '../wire/jsonrpc.ts'
 import type { Shelf } from './shelf.ts'
 
 /** Answers to POSTs that are kept of one session; beyond, the oldest that has ended is dropped. */
@@ -10,13 +11,17 @@ const MOST_BYTES = 4 * 1024 * 1024
 
 /** The standing GET stream, or the answer to a POST. */
 type Kind = 's' | 'p'
-const EVENT_ID = /^([\w-]+\.([sp])[0-9a-z]{1,9})\.([0-9a-z]{1,9})$/
+const EVENT_ID = /^([\w-]+\.([sp])[0-9a-z]{1,9}(?:~([\w-]{1,128}))?)\.([0-9a-z]{1,9})$/
+/** Characters that a request's id may take in the ids of its answer's events; a longer one is left out. */
+const LONGEST_REQUEST = 128
 
 /** Where a client wants to go on: after that event; without a log, on an answer to a POST of which nothing is kept any more. */
 export interface Place {
   readonly isStanding: boolean
   readonly log?: EventLog
   readonly after: number
+  /** The request that the answer is for, where there is one alone. */
+  readonly request?: RpcId
 }
 
 /** What the streams of one session have said; made with the first stream. */
@@ -45,11 +50,14 @@ export class EventStore {
     }
   }
 
-  /** The log for the answer to a POST; `undefined` when too many are still open: that one cannot be resumed. */
-  open(): EventLog | undefined {
+  /**
+   * The log for the answer to a POST, with one `request` in it or several (absent); `undefined` when too many are still open: that
+   * one cannot be resumed.
+   */
+  open(request?: RpcId): EventLog | undefined {
     if (this.#isClosed) return undefined
     if (this.#logs.size >= MOST_STREAMS) this.#oldestFinished()?.drop()
-    return this.#logs.size < MOST_STREAMS ? this.#add('p') : undefined
+    return this.#logs.size < MOST_STREAMS ? this.#add('p', request) : undefined
   }
 
   /** The log of the standing stream, which goes on wherever it was. */
@@ -60,10 +68,12 @@ export class EventStore {
 
   /** The place that an event id names, also one of an earlier run; `undefined` for anything else. */
   find(eventId: string): Place | undefined {
-    const [, name, kind, event] = EVENT_ID.exec(eventId) ?? []
+    const [, name, kind, encoded, event] = EVENT_ID.exec(eventId) ?? []
     if (name === undefined || event === undefined) return undefined
     const log = this.#logs.get(name)
-    return { isStanding: kind === 's', after: Number.parseInt(event, 36), ...(log && { log }) }
+    const request = encoded === undefined ? undefined : decodeRequest(encoded)
+    const after = Number.parseInt(event, 36)
+    return { isStanding: kind === 's', after, ...(log && { log }), ...(request !== undefined && { request }) }
   }
 
   /** An event id of an answer to a POST of which nothing is kept. */
@@ -77,8 +87,8 @@ export class EventStore {
     for (const log of this.#logs.values()) log.drop()
   }
 
-  #add(kind: Kind): EventLog {
-    const log = new EventLog(this.#nextName(kind), this.#keeper)
+  #add(kind: Kind, request?: RpcId): EventLog {
+    const log = new EventLog(this.#nextName(kind) + encodeRequest(request), this.#keeper)
     this.#logs.set(log.name, log)
     this.#shelf.open(log)
     return log
@@ -104,5 +114,21 @@ export class EventStore {
 
   #largest(): EventLog {
     return this.#logs.values().reduce((one, other) => (other.bytes > one.bytes ? other : one))
+  }
+}
+
+/** The ids of events outlive this process: who comes back to another one can then be told what became of the request. */
+function encodeRequest(request: RpcId | undefined): string {
+  if (request === undefined) return ''
+  const encoded = Buffer.from(JSON.stringify(request)).toString('base64url')
+  return encoded.length <= LONGEST_REQUEST ? `~${encoded}` : ''
+}
+
+function decodeRequest(encoded: string): RpcId | undefined {
+  try {
+    const id: unknown = JSON.parse(Buffer.from(encoded, 'base64url').toString())
+    return typeof id === 'string' || typeof id === 'number' ? id : undefined
+  } catch {
+    return undefined
   }
 }

@@ -1,5 +1,7 @@
 import { FastResponse } from 'srvx'
-import { openChannel, openStandingChannel, primingEvent, STREAM_HEADERS, type Channel } from './channel.ts'
+import { ErrorCode } from '../wire/codes.ts'
+import { failure, type RpcId } from '../wire/jsonrpc.ts'
+import { eventOf, openChannel, openStandingChannel, primingEvent, STREAM_HEADERS, type Channel } from './channel.ts'
 import type { EventLog } from './event-log.ts'
 import { EventStore, type Place } from './event-store.ts'
 import { openSessionStream, type SessionStreamOptions } from './session-stream.ts'
@@ -9,10 +11,10 @@ import type { Shelf } from './shelf.ts'
 /** Since this revision clients take an event without data (SEP-1699); those of earlier ones try to parse it. */
 const PRIMED_SINCE = '2025-11-25'
 
-/** Opens the answer to a POST of a session: it goes on, and is kept, while the client is not there. */
-export function openCallStream(session: Session, shelf: Shelf): Channel {
+/** Opens the answer to a POST of a session, with one `request` or several: it goes on, and is kept, while the client is not there. */
+export function openCallStream(session: Session, shelf: Shelf, request?: RpcId): Channel {
   session.events ??= new EventStore(shelf)
-  const log = session.events.open()
+  const log = session.events.open(request)
   if (log === undefined) return openChannel(goOn)
   const channel: Channel = openChannel(() => void log.detach(channel), isPrimed(session) ? log.priming() : undefined)
   log.attach(channel)
@@ -37,6 +39,7 @@ export function openGetStream(get: Get): Response {
     return openSessionStream(get, (onclose) => openStanding(session, events, place, onclose))
   }
   if (place.log !== undefined) return resume(session, place.log, place.after)
+  if (place.request !== undefined) return lost(place.request, events.strayId())
   // A client that has its standing stream, or one that has just got this one in its place, wants nothing else. If the
   // two took over from each other, either would come back for ever.
   if (session.stream !== undefined) return nothingMore()
@@ -69,6 +72,18 @@ function resume(session: Session, log: EventLog, eventNumber: number): Response 
   )
   log.attach(channel, after)?.close()
   return new FastResponse(channel.body, { headers: STREAM_HEADERS as [string, string][] })
+}
+
+/**
+ * Ends a request of whose answer nothing is left: this process was started after the one that had it, or it is long over. Whoever waits for
+ * a response must not wait for ever; who has got one ignores a second.
+ */
+function lost(request: RpcId, eventId: string): Response {
+  const message = 'The connection was lost, and with it the answer: the request may have been carried out or not'
+  const event = eventOf(failure(request, { code: ErrorCode.InternalError, message }), eventId)
+  return event === undefined
+    ? nothingMore()
+    : new FastResponse(event, { headers: STREAM_HEADERS as [string, string][] })
 }
 
 /** How an event stream says that coming back is of no use (HTML standard, server-sent events): an empty stream would be resumed for ever. */

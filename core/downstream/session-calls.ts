@@ -12,6 +12,7 @@ import {
   notification,
   success,
   type JsonObject,
+  type RpcId,
   type RpcMessage,
   type RpcNotification,
   type RpcRequest,
@@ -124,7 +125,7 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
       streams: takesStreams(post.headers),
       status: ok,
       ondisconnect: goOn,
-      open: () => openCallStream(post.session, shelf),
+      open: () => openCallStream(post.session, shelf, soleRequest(post.messages)),
     })
     // In their order: a batch may cancel what it has just asked for.
     for (const message of post.messages) {
@@ -134,6 +135,12 @@ export function createSessionCalls(options: SessionCallsOptions): (post: Post) =
     }
     return expected === 0 ? new FastResponse(null, { status: 202 }) : reply.response
   }
+}
+
+/** The id of the one request of a POST that has nothing else in it. */
+function soleRequest(messages: readonly RpcMessage[]): RpcId | undefined {
+  const [first] = messages
+  return messages.length === 1 && first !== undefined && isRequest(first) ? first.id : undefined
 }
 
 const ok = (): number => 200

@@ -28,7 +28,7 @@ export function keepDescriptorsFree(server: Server, tell: (problem: Error) => vo
   function hasChanged(): boolean {
     if (++taken % FEW !== 0) return false
     const before = limit
-    limit = limitOf()
+    limit = limitOf(before)
     return limit !== before
   }
 
@@ -36,7 +36,7 @@ export function keepDescriptorsFree(server: Server, tell: (problem: Error) => vo
     const now = performance.now()
     if (now - lookedAt < PERIOD && !hasChanged()) return
     lookedAt = now
-    limit = limitOf()
+    limit = limitOf(limit)
     server.getConnections((error, count) => {
       if (error === null) server.maxConnections = mostOf(limit, count)
     })
@@ -60,6 +60,7 @@ export function keepDescriptorsFree(server: Server, tell: (problem: Error) => vo
 
 /** How many connections there may be, when there are `count` of them now. */
 function mostOf(limit: number, count: number): number {
+  if (limit === Infinity) return Infinity
   try {
     const others = readdirSync('/proc/self/fd').length - count
     return Math.max(FEWEST, limit - others - Math.max(RESERVE, Math.floor(limit / SHARE)))
@@ -69,12 +70,12 @@ function mostOf(limit: number, count: number): number {
   }
 }
 
-/** How many descriptors this process may have; `Infinity`: as many as it likes, or nobody can say. */
-function limitOf(): number {
+/** How many descriptors this process may have; `Infinity`: as many as it likes. `before`: what is said while none is left to look with. */
+function limitOf(before = Infinity): number {
   try {
     const found = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
     return found === null ? Infinity : Number(found[1])
   } catch {
-    return Infinity
+    return before
   }
 }

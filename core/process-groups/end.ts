@@ -35,9 +35,13 @@ export function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean 
   }
 }
 
-/** The groups that have a living member, now. */
+/** The groups that have a living member, now. Empty, as it never is otherwise: the system cannot be asked (no descriptor is left). */
 export function livingGroups(): ReadonlySet<number> {
-  return new Set(processTable.all().flatMap(({ group, zombie }) => (zombie ? [] : [group])))
+  try {
+    return new Set(processTable.all().flatMap(({ group, zombie }) => (zombie ? [] : [group])))
+  } catch {
+    return new Set()
+  }
 }
 
 /** Those that still live after up to `limit` milliseconds. */
@@ -51,7 +55,7 @@ async function livingAfter(groups: readonly number[], limit: number): Promise<re
     // What still answers may be zombies alone.
     if (left.length > 0 && (isLast || now >= next)) {
       const living = livingSince(began)
-      left = left.filter((group) => living.has(group))
+      if (living.size > 0) left = left.filter((group) => living.has(group))
       next = now + LOOK
     }
     if (left.length === 0 || isLast) return left

@@ -27,6 +27,8 @@ export interface KeptLists {
   write(known: Known): void
   /** Writes what is not written yet; what comes afterwards is dropped. */
   close(): Promise<void>
+  /** As `close`, but what is not written yet is dropped too: another entry keeps its lists in the same place from now on. */
+  leave(): Promise<void>
 }
 
 /** How long (ms) changes are gathered before they are written. */
@@ -72,6 +74,11 @@ export function createKeptLists(store: Store, server: ServerConfig, logger: Cons
     },
     close() {
       closed = true
+      return flush()
+    },
+    leave() {
+      closed = true
+      waiting = undefined
       return flush()
     },
   }

@@ -15,7 +15,7 @@ import type { KeptLists, Known } from './kept-lists.ts'
 import { createLauncher } from './launcher.ts'
 import { createOffer, type Offer } from './offer.ts'
 import { createSlot, type Slot } from './slot.ts'
-import { countCalls } from './retire.ts'
+import { countCalls } from './call-count.ts'
 import { createEras, type Era } from './verdict.ts'
 
 export interface UpstreamOptions {
@@ -216,7 +216,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     async retire(limit, signal) {
       settle()
       // The entry that takes its place keeps its own lists under the same name.
-      await options.kept.close()
+      await options.kept.leave()
       const cut = await calls.untilNone(limit, signal)
       if (cut > 0) logger.warn(`its entry has changed, and ${cut} call(s) are still under way: they are cut`)
       await upstream.close()

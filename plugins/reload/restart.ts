@@ -14,13 +14,13 @@ const LONGEST = 30_000
 /** A worker that asks to be started anew this soon (ms) would, if let, do nothing else. */
 const BRIEF = 1000
 
-/** Ends that starting again cannot mend, or that were wished for. */
-const FINAL: ReadonlySet<number> = new Set([EXIT.ok, EXIT.port, EXIT.config])
+/** Ends of a first worker that starting again cannot mend. */
+const HOPELESS: ReadonlySet<number> = new Set([EXIT.port, EXIT.config])
 
 /**
  * Starts workers until one ends for good, the user ends it all, or too many crashed in a row; resolves the last exit code. A
- * configuration that makes no sense (78) is final at the first start. Later it was broken while the proxy ran with what stood there
- * before, and somebody may be about to mend it: that counts as a crash.
+ * configuration that makes no sense (78) and a port that is taken (75) are final at the first start. Later they have come over a
+ * proxy that ran, and somebody may be about to mend them: they count as crashes.
  */
 export async function restart(run: Run, policy: RestartPolicy): Promise<number> {
   const { logger, signal } = run
@@ -28,7 +28,8 @@ export async function restart(run: Run, policy: RestartPolicy): Promise<number> 
   let hasRun = false
   for (let crashes = 0; ;) {
     const { code, ranFor } = await run.start()
-    if (signal.aborted || (FINAL.has(code) && !(hasRun && code === EXIT.config))) return code
+    const isFinal = code === EXIT.ok || (!hasRun && HOPELESS.has(code))
+    if (signal.aborted || isFinal) return code
     hasRun = true
     if (ranFor >= policy.healthyAfter) crashes = 0
     if (code === EXIT.reload) {

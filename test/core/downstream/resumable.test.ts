@@ -9,6 +9,8 @@ import { asSession, openFaces, type Faces } from '../../fixtures/core/faces.ts'
 import { logOf, toolsOf, watchedSource } from '../../fixtures/core/source.ts'
 import { JSON_HEADERS } from '../../harness.ts'
 
+const LOST = 'The connection was lost, and with it the answer: the request may have been carried out or not'
+
 const opened: Faces[] = []
 afterEach(async () => void (await Promise.all(opened.splice(0).map((faces) => faces.close()))))
 
@@ -173,11 +175,8 @@ describe('a stream that was cut', () => {
     expect(dataOf(await rest(again))).toEqual(['', '1: one', 'of the first', { id: 1, result: {} }])
     expect(dataOf(await rest(two.next))).toEqual(['2: one', 'of the second', { id: 2, result: {} }])
     expect(dataOf(await rest(theirs.next))).toEqual(['1: one', 'of the other session', { id: 1, result: {} }])
-    // To that session the id means nothing: it gets a stream of its own, on which nothing of this one comes.
-    expect(stolen.status).toBe(200)
-    gateway.heard(server, { kind: 'message', party: theirs.call.party, message: logOf('error', 'yours') })
-    const seen = eventsOf(stolen)
-    expect(dataOf([await seen(), await seen()])).toEqual(['', 'yours'])
+    // To that session the id means a request of which nothing is left: of this one it hears nothing.
+    expect(dataOf(await rest(eventsOf(stolen)))).toEqual([{ id: 1, error: { code: -32603, message: LOST } }])
     expect(dataOf([await standing()])).toEqual(['of the session'])
   })
 

@@ -24,7 +24,12 @@ const LIMIT = 5000
 function make(known?: Known) {
   const { logger, lines } = memoryLogger()
   const written: Known[] = []
-  const kept: KeptLists = { read: async () => known, write: (what) => void written.push(what), close: async () => {} }
+  const kept: KeptLists = {
+    read: async () => known,
+    write: (what) => void written.push(what),
+    close: async () => {},
+    leave: async () => {},
+  }
   const end = new AbortController()
   const onlists = vi.fn<(kinds: readonly string[]) => void>()
   const offer = createOffer({ known, kept, logger, signal: end.signal, isSplit: () => true, onlists })

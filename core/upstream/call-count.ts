@@ -25,7 +25,9 @@ export function countCalls(carry: (call: Call) => Promise<Outcome>): Calls {
       }
     },
     async untilNone(limit, signal) {
-      for (let waited = 0; waited < limit && count > 0 && !signal.aborted; waited += STEP) await sleep(STEP, signal)
+      // One step in any case: a call whose server was looked up a moment ago is counted in the next one.
+      for (let waited = 0; waited < limit && (waited === 0 || count > 0) && !signal.aborted; waited += STEP)
+        await sleep(STEP, signal)
       return count
     },
   }
