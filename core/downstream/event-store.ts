@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { InFlight } from '../in-flight.ts'
 import { EventLog, type LogKeeper } from './event-log.ts'
 import type { RpcId } from '../wire/jsonrpc.ts'
@@ -26,8 +26,10 @@ export interface Place {
 
 /** What the streams of one session have said; made with the first stream. */
 export class EventStore {
+  /** What the ids of this session begin with, in every run. */
+  readonly #owner: string
   /** Numbers start anew when a session is picked up after a restart: ids of before must mean nothing. */
-  readonly #tag = randomBytes(6).toString('base64url')
+  readonly #tag: string
   readonly #logs = new InFlight<string, EventLog>()
   readonly #shelf: Shelf
   readonly #keeper: LogKeeper
@@ -36,8 +38,11 @@ export class EventStore {
   #bytes = 0
   #isClosed = false
 
-  constructor(shelf: Shelf) {
+  /** `party`: whose session it is. */
+  constructor(shelf: Shelf, party = '') {
     this.#shelf = shelf
+    this.#owner = createHash('sha256').update(party).digest('base64url').slice(0, 8)
+    this.#tag = this.#owner + randomBytes(6).toString('base64url')
     this.#keeper = {
       resized: (bytes) => this.#resized(bytes),
       finished: (log) => shelf.finish(log),
@@ -71,7 +76,8 @@ export class EventStore {
     const [, name, kind, encoded, event] = EVENT_ID.exec(eventId) ?? []
     if (name === undefined || event === undefined) return undefined
     const log = this.#logs.get(name)
-    const request = encoded === undefined ? undefined : decodeRequest(encoded)
+    // Another session's requests are nothing to this one.
+    const request = encoded !== undefined && name.startsWith(this.#owner) ? decodeRequest(encoded) : undefined
     const after = Number.parseInt(event, 36)
     return { isStanding: kind === 's', after, ...(log && { log }), ...(request !== undefined && { request }) }
   }

@@ -13,7 +13,7 @@ const PRIMED_SINCE = '2025-11-25'
 
 /** Opens the answer to a POST of a session, with one `request` or several: it goes on, and is kept, while the client is not there. */
 export function openCallStream(session: Session, shelf: Shelf, request?: RpcId): Channel {
-  session.events ??= new EventStore(shelf)
+  session.events ??= new EventStore(shelf, session.party)
   const log = session.events.open(request)
   if (log === undefined) return openChannel(goOn)
   const channel: Channel = openChannel(() => void log.detach(channel), isPrimed(session) ? log.priming() : undefined)
@@ -33,7 +33,7 @@ export interface Get extends SessionStreamOptions {
  */
 export function openGetStream(get: Get): Response {
   const { shelf, session, lastEventId } = get
-  const events = (session.events ??= new EventStore(shelf))
+  const events = (session.events ??= new EventStore(shelf, session.party))
   const place = lastEventId === undefined ? undefined : events.find(lastEventId)
   if (place === undefined || place.isStanding) {
     return openSessionStream(get, (onclose) => openStanding(session, events, place, onclose))

@@ -175,9 +175,23 @@ describe('a stream that was cut', () => {
     expect(dataOf(await rest(again))).toEqual(['', '1: one', 'of the first', { id: 1, result: {} }])
     expect(dataOf(await rest(two.next))).toEqual(['2: one', 'of the second', { id: 2, result: {} }])
     expect(dataOf(await rest(theirs.next))).toEqual(['1: one', 'of the other session', { id: 1, result: {} }])
-    // To that session the id means a request of which nothing is left: of this one it hears nothing.
-    expect(dataOf(await rest(eventsOf(stolen)))).toEqual([{ id: 1, error: { code: -32603, message: LOST } }])
+    // To that session the id means nothing: it gets a stream of its own, on which nothing of this one comes.
+    expect(stolen.status).toBe(200)
+    gateway.heard(server, { kind: 'message', party: theirs.call.party, message: logOf('error', 'yours') })
+    const seen = eventsOf(stolen)
+    expect(dataOf([await seen(), await seen()])).toEqual(['', 'yours'])
     expect(dataOf([await standing()])).toEqual(['of the session'])
+  })
+
+  it('of which nothing is left ends the request with an error: it began in another run, or its end is long ago', async () => {
+    const { call, get } = await open()
+    const first = await (await call(7)).next()
+    const unknown = first?.id?.replace(/\.p\d+/, '.p99')
+    const ended = await rest(eventsOf(await get(unknown)))
+    expect(dataOf(ended)).toEqual([{ id: 7, error: { code: -32603, message: LOST } }])
+    // It comes back with the id of that error, as the SDK 1.x does: there is no more to say about the request.
+    const again = eventsOf(await get(ended[0]?.id))
+    expect(dataOf([await again()])).toEqual([''])
   })
 
   it('is taken over by who comes last', async () => {
