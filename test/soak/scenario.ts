@@ -4,7 +4,8 @@ export interface Row {
   readonly what: string
   /** How much was tried. */
   readonly amount: string
-  readonly holds: boolean
+  /** `undefined`: it could not be tried on this machine. */
+  readonly holds: boolean | undefined
   /** The numbers it was judged by. */
   readonly measured: string
 }

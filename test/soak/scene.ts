@@ -22,7 +22,7 @@ export async function play(scenario: Scenario, scale: Scale, ended: AbortSignal)
   try {
     return await Promise.race([
       scenario.run(scale, scene),
-      failed(over.signal, `it was ended before it was done, or not done within ${limit / 1000} s`),
+      failed(over.signal, () => (ended.aborted ? 'it was ended from outside' : `not done within ${limit / 1000} s`)),
     ])
   } catch (error) {
     const measured = error instanceof Error ? error.message : String(error)
@@ -47,9 +47,9 @@ async function close(closers: (() => unknown)[], scene: Scene): Promise<void> {
   }
 }
 
-function failed(signal: AbortSignal, why: string): Promise<never> {
+function failed(signal: AbortSignal, why: () => string): Promise<never> {
   return new Promise((_, reject) => {
-    const fail = (): void => reject(new Error(why))
+    const fail = (): void => reject(new Error(why()))
     if (signal.aborted) fail()
     else signal.addEventListener('abort', fail, { once: true })
   })

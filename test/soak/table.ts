@@ -5,7 +5,9 @@ const HEAD = ['what', 'amount', 'result', 'measured'] as const
 /** The rows as a Markdown table, aligned. */
 export function tableOf(rows: readonly Row[]): string {
   const cells = rows.map(({ what, amount, holds, measured }) =>
-    [what, amount, holds ? 'holds' : 'BROKEN', measured].map((text) => text.replaceAll('|', '/').replaceAll('\n', ' ')),
+    [what, amount, holds === undefined ? 'NOT RUN' : holds ? 'holds' : 'BROKEN', measured].map((text) =>
+      text.replaceAll('|', '/').replaceAll('\n', ' '),
+    ),
   )
   const widths = HEAD.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)))
   const line = (row: readonly string[]): string =>

@@ -18,5 +18,5 @@ export function refusalAs(uid: number | undefined, command: string, ...args: rea
 
 /** The row of what could not be carried out, which is no success. */
 export function notRun(what: string, why: string): Row {
-  return { what, amount: '0', holds: false, measured: `not run: ${why}` }
+  return { what, amount: '0', holds: undefined, measured: `not run: ${why}` }
 }
