@@ -135,12 +135,12 @@ function createWorkers({ config, logger, worker, patience = 7500 }: SuperviseOpt
     },
   }
 
-  function endOf(process: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  function endOf(one: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     return new Promise((resolve) => {
-      process.once('exit', (code, signal) => resolve({ code, signal }))
-      process.on('error', (error) => {
+      one.once('exit', (code, signal) => resolve({ code, signal }))
+      one.on('error', (error) => {
         logger.error(`the worker could not be started or reached: ${reasonOf(error)}`)
-        if (process.pid === undefined) resolve({ code: EXIT.failed, signal: null })
+        if (one.pid === undefined) resolve({ code: EXIT.failed, signal: null })
       })
     })
   }

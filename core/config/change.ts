@@ -91,7 +91,7 @@ function textOf(value: unknown): string {
   const plain = (_: string, one: unknown): unknown => {
     if (['function', 'bigint'].includes(typeof one) || one instanceof RegExp) return String(one)
     if (typeof one !== 'object' || one === null) return one
-    if (seen.has(one)) return null // it is in a circle
+    if (seen.has(one)) return null // it has been told already; it may be in a circle
     seen.add(one)
     return one instanceof Map || one instanceof Set ? [...one] : one
   }

@@ -41,27 +41,30 @@ function isRefused(port: number): Promise<boolean> {
   })
 }
 
-describe.runIf(process.platform === 'linux')('a listener with few descriptors', () => {
-  test('keeps some for programs while more connections come than it can take, says so once, and takes new ones afterwards', async () => {
-    const { port, complaints } = await serve(64)
-    // Its connection stays open: this client is in before the others come.
-    expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('started')
-    const sockets = await flood(port, 150)
-    await until('the last of them are closed', () => sockets.filter(({ destroyed }) => destroyed).length > 100)
-    expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('started')
-    expect(complaints()).toEqual([
-      expect.stringMatching(/connections are refused: \d+ are open, and this process may have 64 files .*ulimit -n/),
-    ])
-    expect(await isRefused(port)).toBe(true)
-    for (const socket of sockets) socket.destroy()
-    await until('a new client is let in', async () => !(await isRefused(port)))
-  })
+describe.runIf(process.platform === 'linux')(
+  'a listener with few descriptors (Linux: only its /proc tells how many there are)',
+  () => {
+    test('keeps some for programs while more connections come than it can take, says so once, and takes new ones afterwards', async () => {
+      const { port, complaints } = await serve(64)
+      // Its connection stays open: this client is in before the others come.
+      expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('started')
+      const sockets = await flood(port, 150)
+      await until('the last of them are closed', () => sockets.filter(({ destroyed }) => destroyed).length > 100)
+      expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('started')
+      expect(complaints()).toEqual([
+        expect.stringMatching(/connections are refused: \d+ are open, and this process may have 64 files .*ulimit -n/),
+      ])
+      expect(await isRefused(port)).toBe(true)
+      for (const socket of sockets) socket.destroy()
+      await until('a new client is let in', async () => !(await isRefused(port)))
+    })
 
-  test('leaves a listener alone that has plenty', async () => {
-    const { port, complaints } = await serve(1024)
-    const sockets = await flood(port, 150)
-    expect(await isRefused(port)).toBe(false)
-    expect(sockets.some(({ destroyed }) => destroyed)).toBe(false)
-    expect(complaints()).toEqual([])
-  })
-})
+    test('leaves a listener alone that has plenty', async () => {
+      const { port, complaints } = await serve(1024)
+      const sockets = await flood(port, 150)
+      expect(await isRefused(port)).toBe(false)
+      expect(sockets.some(({ destroyed }) => destroyed)).toBe(false)
+      expect(complaints()).toEqual([])
+    })
+  },
+)

@@ -95,17 +95,20 @@ describe('a proxy that closes', () => {
     expect([...keeper.sessions]).toEqual([])
   })
 
-  test.runIf(process.platform === 'linux')('starts no program for such a call', async () => {
-    const bare = await open(node('test/fixtures/actor-server.ts', 'legacy', 'stdio'))
-    await bare.kernel.ready
-    const { sessionId } = await join(bare)
-    const { error, arrive } = slowCall(bare, sessionId, 'it_census')
-    await bare.kernel.close()
-    const before = children()
-    await arrive()
-    expect(await error).toContain('not served any more')
-    expect(children()).toBe(before)
-  })
+  test.runIf(process.platform === 'linux')(
+    'starts no program for such a call (Linux: /proc counts the children)',
+    async () => {
+      const bare = await open(node('test/fixtures/actor-server.ts', 'legacy', 'stdio'))
+      await bare.kernel.ready
+      const { sessionId } = await join(bare)
+      const { error, arrive } = slowCall(bare, sessionId, 'it_census')
+      await bare.kernel.close()
+      const before = children()
+      await arrive()
+      expect(await error).toContain('not served any more')
+      expect(children()).toBe(before)
+    },
+  )
 })
 
 describe('a client that leaves while its instance is opening', () => {
@@ -124,7 +127,7 @@ describe('a client that leaves while its instance is opening', () => {
     await expect.poll(() => [...keeper.sessions], SOON).toEqual(['session-1'])
   })
 
-  test.runIf(process.platform === 'linux')('leaves no program running', async () => {
+  test.runIf(process.platform === 'linux')('leaves no program running (Linux: /proc counts the children)', async () => {
     const bare = await open(node('test/fixtures/actor-server.ts', 'legacy', 'stdio'))
     await bare.kernel.ready
     const before = children()

@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import type { Row, Scenario, Scene } from '../scenario.ts'
-import type { LogLine } from '../support/log.ts'
 import { callInSession } from './support/callers.ts'
 import { mountDisk } from './support/disk.ts'
 import { openFolder } from './support/program.ts'
-import { askAll, firstTrouble, rowOf, rowsOf, untilWorks } from './support/questions.ts'
+import { askAll, firstTrouble, rowsAbout, rowsOf, untilWorks } from './support/questions.ts'
 import { readRecords } from './support/records.ts'
 import { storageQuestions } from './support/storage-questions.ts'
 import { isUp, killServer, killWorker, openWorld, serverOf } from './support/world.ts'
@@ -40,8 +39,7 @@ export const scenario: Scenario = {
     const since = performance.now()
     const [rows, back] = await Promise.all([rowsOf(FAULT, answered, since), untilWorks(callBoth, since)])
     const moved = (await toolNames(session)).filter((name) => !names.includes(name))
-    const row = (what: string, holds: boolean, got: string, line?: LogLine, amount?: number): Row =>
-      rowOf({ fault: FAULT, what, holds, got, line, back, ...(amount !== undefined && { amount: String(amount) }) })
+    const row = rowsAbout(FAULT, back)
     return [
       row('calls go on', load.failures.length === 0, load.failures.join('; ') || 'answers', undefined, load.calls),
       ...rows,

@@ -1,13 +1,12 @@
 import { mkdirSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Row, Scenario, Scene } from '../scenario.ts'
-import type { LogLine } from '../support/log.ts'
 import { msOf } from '../support/numbers.ts'
 import { callInSession } from './support/callers.ts'
 import { mountDisk } from './support/disk.ts'
 import { LOGIN } from './support/people.ts'
 import { launch, openFolder, start, type ProgramOptions } from './support/program.ts'
-import { askAll, firstTrouble, rowOf, rowsOf, untilWorks } from './support/questions.ts'
+import { askAll, firstTrouble, rowOf, rowsAbout, rowsOf, untilWorks } from './support/questions.ts'
 import { storageQuestions } from './support/storage-questions.ts'
 import { enterWorld, isUp, killServer, openWorld, serverOf } from './support/world.ts'
 
@@ -46,8 +45,7 @@ export const scenario: Scenario = {
     disk.setReadOnly(false)
     const since = performance.now()
     const [rows, back] = await Promise.all([rowsOf(FAULT, answered, since), untilWorks(callBoth, since)])
-    const row = (what: string, holds: boolean, got: string, line?: LogLine, amount?: number): Row =>
-      rowOf({ fault: FAULT, what, holds, got, line, back, ...(amount !== undefined && { amount: String(amount) }) })
+    const row = rowsAbout(FAULT, back)
     return [
       row('calls go on', load.failures.length === 0, load.failures.join('; ') || 'answers', undefined, load.calls),
       ...rows,

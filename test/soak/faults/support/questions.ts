@@ -101,6 +101,12 @@ export function rowOf({ fault, what, holds, got, line, back, amount = '1' }: Tol
   return { what: `${fault}: ${what}`, amount, holds, measured }
 }
 
+/** Rows of one fault, whose clients were answered again after `back`. */
+export function rowsAbout(fault: string, back: string) {
+  return (what: string, holds: boolean, got: string, line?: LogLine, amount?: number): Row =>
+    rowOf({ fault, what, holds, got, line, back, ...(amount !== undefined && { amount: String(amount) }) })
+}
+
 /** A line without what differs from run to run. */
 function inShort(line: LogLine | undefined): string {
   if (line === undefined) return 'nothing'
